@@ -1,0 +1,95 @@
+#include "io/reactor.h"
+
+#include <algorithm>
+
+namespace kv::io {
+
+ReadyQueue*& ReadyQueue::current() noexcept {
+    thread_local ReadyQueue* current = nullptr;
+    return current;
+}
+
+// What the vectors hold is bounded by the number of live coroutines.
+void ReadyQueue::run() {
+    running_.swap(handles_);
+    for (const std::coroutine_handle<> handle : running_) handle.resume();
+    running_.clear();
+}
+
+/// The coroutine that a spawned task runs in. It owns the task and destroys itself at its end.
+struct Reactor::Root {
+    struct promise_type : PooledFrame, RootLink {
+        promise_type(Reactor& reactor, Task<void>&) noexcept {
+            next = reactor.roots_.next;
+            previous = &reactor.roots_;
+            if (next != nullptr) next->previous = this;
+            previous->next = this;
+            handle = std::coroutine_handle<promise_type>::from_promise(*this);
+        }
+        ~promise_type() {
+            previous->next = next;
+            if (next != nullptr) next->previous = previous;
+        }
+        Root get_return_object() noexcept { return Root{handle}; }
+        std::suspend_always initial_suspend() const noexcept { return {}; }
+        std::suspend_never final_suspend() const noexcept { return {}; }
+        void return_void() const noexcept {}
+        void unhandled_exception() const noexcept { std::terminate(); }
+    };
+
+    std::coroutine_handle<> handle;
+
+    static Root run(Reactor&, Task<void> task) { co_await task; }
+};
+
+Reactor::Reactor(Backend& backend, CoreId core)
+    : backend_(backend), core_(core), now_(backend.now()) {}
+
+Reactor::~Reactor() {
+    while (roots_.next != nullptr) roots_.next->handle.destroy();
+}
+
+void Reactor::spawn(Task<void> task) {
+    const Root root = Root::run(*this, std::move(task));
+    ready_.push(root.handle);
+}
+
+void Reactor::add_turn_hook(TurnHook& hook) noexcept {
+    KV_ASSERT(hooks_count_ < turn_hooks_max);
+    hooks_[hooks_count_++] = &hook;
+}
+
+void Reactor::remove_turn_hook(TurnHook& hook) noexcept {
+    const auto end = hooks_.begin() + static_cast<std::ptrdiff_t>(hooks_count_);
+    const auto kept = std::remove(hooks_.begin(), end, &hook);
+    hooks_count_ = static_cast<std::size_t>(kept - hooks_.begin());
+}
+
+Duration Reactor::idle_time() noexcept {
+    if (has_ready()) return Duration::zero();
+    const auto next = timers_.next();
+    if (!next) return wait_max_default;
+    return std::clamp(*next - backend_.now(), Duration::zero(), wait_max_default);
+}
+
+void Reactor::turn(Duration wait_max) {
+    ReadyQueue* const outer = std::exchange(ReadyQueue::current(), &ready_);
+    const Duration wait = std::min(wait_max, idle_time());
+    turn_wanted_ = false;
+    backend_.poll(wait);
+    now_ = backend_.now();
+    ready_.run();
+    // After the completions: a timer that guards against silence must not fire while what it waits
+    // for lies unread.
+    timers_.fire(now_);
+    for (std::size_t i = 0; i < hooks_count_; ++i) hooks_[i]->at_turn_end();
+    ++counters_.turns;
+    ReadyQueue::current() = outer;
+}
+
+void Reactor::run() {
+    while (!stopping_) turn(wait_max_default);
+    backend_.poll(Duration::zero());
+}
+
+}  // namespace kv::io

@@ -1,0 +1,97 @@
+#pragma once
+
+/// The loop of one core. A turn: hand over what was submitted and take all completions (one kernel
+/// entry); run ready coroutines; fire timers; run the turn-end hooks (close batches, write the WAL,
+/// send replies). Nothing in a turn blocks but the wait at its start, and only when there is
+/// nothing to do. Owner core only; lives as long as everything that was made on it.
+
+#include <array>
+#include <coroutine>
+#include <cstdint>
+
+#include "io/backend.h"
+#include "io/task.h"
+#include "io/timer.h"
+#include "proto/base/ids.h"
+
+namespace kv::io {
+
+/// Work that gathers during a turn and is done once at its end. Runs in the order of registration.
+class TurnHook {
+public:
+    virtual void at_turn_end() = 0;
+
+protected:
+    ~TurnHook() = default;
+};
+
+class Reactor {
+public:
+    explicit Reactor(Backend& backend, CoreId core = CoreId(0));
+    Reactor(const Reactor&) = delete;
+    /// Destroys the frames of tasks that still wait: only legal with no operation in flight, or
+    /// when the simulator has crashed the process.
+    ~Reactor();
+
+    Backend& backend() noexcept { return backend_; }
+    CoreId core() const noexcept { return core_; }
+    /// Monotonic time as read at the start of the turn.
+    Instant now() const noexcept { return now_; }
+    std::int64_t wall_ns() noexcept { return backend_.wall_ns(); }
+
+    /// Runs `task` on its own, from the next turn on.
+    void spawn(Task<void> task);
+    void make_ready(std::coroutine_handle<> handle) { ready_.push(handle); }
+    TimerQueue& timers() noexcept { return timers_; }
+
+    static constexpr std::size_t turn_hooks_max = 8;
+    void add_turn_hook(TurnHook& hook) noexcept;
+    void remove_turn_hook(TurnHook& hook) noexcept;
+    /// A hook has more to do than one turn should take: the next turn does not wait.
+    void want_turn() noexcept { turn_wanted_ = true; }
+
+    /// One turn; waits for something to do for at most `wait_max`, and not at all when there is
+    /// work.
+    void turn(Duration wait_max);
+    /// Turns until stop(), then one more so that what was submitted is handed over.
+    void run();
+    void stop() noexcept { stopping_ = true; }
+    bool stopping() const noexcept { return stopping_; }
+
+    /// How long the next turn may wait: zero when something is ready.
+    Duration idle_time() noexcept;
+    /// Work that needs no completion is waiting.
+    bool has_ready() const noexcept { return !ready_.empty() || turn_wanted_; }
+
+    struct Counters {
+        std::uint64_t turns = 0;
+    };
+    const Counters& counters() const noexcept { return counters_; }
+
+    /// Longest wait when nothing is armed.
+    static constexpr Duration wait_max_default = 1s;
+
+    /// A spawned task's place in the reactor's list, from spawn() to its end.
+    struct RootLink {
+        RootLink* next = nullptr;
+        RootLink* previous = nullptr;
+        std::coroutine_handle<> handle;
+    };
+
+private:
+    struct Root;
+
+    Backend& backend_;
+    CoreId core_;
+    Instant now_;
+    ReadyQueue ready_;
+    TimerQueue timers_;
+    std::array<TurnHook*, turn_hooks_max> hooks_{};
+    std::size_t hooks_count_ = 0;
+    RootLink roots_;  ///< head of the list; its handle is null
+    bool turn_wanted_ = false;
+    bool stopping_ = false;
+    Counters counters_;
+};
+
+}  // namespace kv::io
