@@ -1,0 +1,48 @@
+#pragma once
+
+/// UringBackend: operations become submissions, completions become Op completions. Made on, and
+/// used by, the reactor's own thread only.
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "io/backend.h"
+#include "io/uring/ring.h"
+
+namespace kv::io {
+
+class UringBackend final : public Backend {
+public:
+    /// Errors: `unsupported`, one sentence that says what is missing and what to do.
+    static Result<std::unique_ptr<UringBackend>> create(const UringOptions& options = {});
+    ~UringBackend() override = default;
+
+    void poll(Duration wait_max) override;
+    Instant now() noexcept override;
+    std::int64_t wall_ns() noexcept override;
+    void fill_entropy(MutableBytes out) noexcept override;
+    std::byte* buffer(std::uint16_t id) noexcept override { return ring_.buffer(id); }
+    void recycle(std::uint16_t id) noexcept override { ring_.recycle(id); }
+    std::string describe() const override { return ring_.describe(); }
+
+private:
+    UringBackend() = default;
+    void start(Op& op) override;
+    void request_cancel(Op& op) override;
+    /// Operations for which io_uring has no opcode: done at once, completed by the next poll.
+    void complete_later(Op& op, std::int32_t result) { done_.push_back({&op, result}); }
+    bool deliver_done();
+    unsigned deliver_completions();
+
+    struct Done {
+        Op* op;
+        std::int32_t result;
+    };
+    Ring ring_;
+    std::vector<Done> done_;
+    std::vector<Done> delivering_;
+    std::uint64_t syncs_in_flight_ = 0;
+};
+
+}  // namespace kv::io
