@@ -18,9 +18,10 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       placement_(options_.shards),
       wal_(reactor, options_.wal, *this),
       progress_(reactor) {
+    consensus::LogStore& log_store = *this;
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         replicas_.push_back(std::make_unique<Replica>(
-            Placement::group_of(ShardId(i)), options_.node, *this, slab_, options_.hash_secret));
+            Placement::group_of(ShardId(i)), options_.node, log_store, slab_, options_.hash_secret));
     }
     reactor_.add_turn_hook(*this);
 }
