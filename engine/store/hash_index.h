@@ -135,7 +135,8 @@ public:
     unsigned depth() const noexcept { return depth_; }
     const Growth& growth() const noexcept { return growth_; }
 
-    /// Every entry lies where find() looks for it. O(n), for tests and KV_DCHECK.
+    /// Every entry lies where find() looks for it, and no bucket sends find() further than needed.
+    /// O(n), for tests and KV_DCHECK.
     template <typename HashOf>
     bool invariants_hold(HashOf&& hash_of) const;
 
@@ -371,13 +372,21 @@ bool HashIndex::invariants_hold(HashOf&& hash_of) const {
     Cursor cursor;
     do {
         const Leaf at = leaf(directory_[directory_at(cursor.value())]);
+        std::array<std::uint32_t, hash::regular_buckets> flags{};
         for_each(*at.segment, [&](const hash::Bucket& bucket, unsigned slot, unsigned home) {
+            const hash::Bucket* regular = at.segment->buckets.data();
+            if (&bucket == regular + hash::bucket_after(home))
+                flags[home] |= hash::Bucket::displaced;
+            else if (&bucket != regular + home)
+                flags[home] |= hash::Bucket::overflowed;
             const Reference reference(bucket.slots[slot] & reference_mask);
             const std::uint64_t hash = hash_of(reference);
             const Entry found = find(hash, [&](Reference other) { return other == reference; });
             hold = hold && home == home_of(hash) && found.bucket_ == &bucket;
             ++entries;
         });
+        for (unsigned i = 0; i < hash::regular_buckets; ++i)
+            hold = hold && (at.segment->buckets[i].state & ~hash::Bucket::all_slots) == flags[i];
         cursor = scan(cursor, [](Reference) {});
     } while (cursor != Cursor(0));
     return hold && entries == size_;
