@@ -181,6 +181,35 @@ void overwrite_one_by_one(benchmark::State& state) {
     });
 }
 
+void scan_all(benchmark::State& state) {
+    const auto keys = static_cast<std::uint64_t>(state.range(0));
+    const Filled& filled = filled_with(keys);
+    kv::Cursor cursor;
+    std::int64_t seen = 0;
+    for (auto _ : state) {
+        cursor = filled.store.scan(
+            cursor, [&](std::string_view key, std::string_view value, kv::Revision revision) {
+                benchmark::DoNotOptimize(key.front() + value.front());
+                benchmark::DoNotOptimize(revision);
+                ++seen;
+            });
+    }
+    state.SetItemsProcessed(seen);
+}
+
+/// Last of its size: leaves the store empty.
+void reclaim_all(benchmark::State& state) {
+    const auto keys = static_cast<std::uint64_t>(state.range(0));
+    Filled& filled = filled_with(keys);
+    filled.store.apply({.kind = CommandKind::flush}, 0);
+    std::int64_t slices = 0;
+    bool left = true;
+    for (auto _ : state) {
+        if (left) slices += (left = filled.store.reclaim(1'000)) ? 1 : 0;
+    }
+    state.counters["slices"] = static_cast<double>(slices);
+}
+
 constexpr std::int64_t sizes[] = {1'000'000, 10'000'000};
 
 }  // namespace
@@ -198,6 +227,10 @@ int main(int argc, char** argv) {
         benchmark::RegisterBenchmark("get_batch", get_batch)->Arg(keys);
         benchmark::RegisterBenchmark("overwrite_one_by_one", overwrite_one_by_one)->Arg(keys);
         benchmark::RegisterBenchmark("overwrite_batch", overwrite_batch)->Arg(keys);
+        benchmark::RegisterBenchmark("scan_all", scan_all)->Arg(keys);
+        benchmark::RegisterBenchmark("reclaim_all", reclaim_all)
+            ->Arg(keys)
+            ->Iterations(keys / 1'100);
     }
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();

@@ -17,7 +17,7 @@ Store::Store(Slab& slab, std::uint64_t hash_secret) noexcept
 
 Store::~Store() {
     flush();
-    reclaim(std::numeric_limits<std::size_t>::max());
+    while (reclaim(std::numeric_limits<std::size_t>::max())) continue;
     KV_ASSERT(block_bytes_ == 0, "{} bytes of blocks are lost", block_bytes_);
 }
 
@@ -65,21 +65,18 @@ std::uint64_t Store::del(const Command& command, std::uint64_t hash) noexcept {
 
 std::uint64_t Store::flush() noexcept {
     const std::uint64_t count = index_.size();
-    if (count == 0) return 0;
+    if (count == 0 && index_.segments() == 1) return 0;  // else it gives memory back
     flushed_.push_back(std::exchange(index_, HashIndex(*slab_)));
     return count;
 }
 
 bool Store::reclaim(std::size_t entries_max) noexcept {
-    std::size_t cost = 0;
-    while (!flushed_.empty() && cost < entries_max) {
-        const bool left = flushed_.back().drain(entries_max - cost, [&](Reference reference) {
-            const std::size_t block_cost = 1 + release(reference) / reclaim_unit_bytes;
-            cost += block_cost;
-            return block_cost;
-        });
-        if (!left) flushed_.pop_back();
-    }
+    KV_ASSERT(entries_max > 0);
+    if (flushed_.empty()) return false;
+    const bool left = flushed_.back().drain(entries_max, [this](Reference reference) {
+        return 1 + release(reference) / reclaim_unit_bytes;
+    });
+    if (!left) flushed_.pop_back();
     return !flushed_.empty();
 }
 

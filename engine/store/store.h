@@ -68,8 +68,9 @@ public:
     /// reclaim().
     Applied apply(const Command& command, std::uint64_t hash) noexcept;
 
-    /// Frees what flushes removed: about `entries_max` blocks (a block of several pages counts for
-    /// several, as the kernel needs time to take it back). True while work remains.
+    /// Frees what flushes removed: at most `entries_max` > 0 blocks. Counts 64 KiB of a large block
+    /// and a 16th of an index segment as one more, so that slices take equally long. True while
+    /// work remains.
     bool reclaim(std::size_t entries_max) noexcept;
 
     /// Calls f(key, value, revision) for the next few hundred keys and returns where to go on; 0 is
