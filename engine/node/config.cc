@@ -16,7 +16,6 @@
 #include <optional>
 #include <set>
 #include <span>
-#include <type_traits>
 #include <utility>
 
 #include "proto/base/assert.h"
@@ -63,14 +62,21 @@ std::int64_t to_number(const T& value) noexcept {
         return static_cast<std::int64_t>(value);
 }
 
+template <typename T>
+void from_number(std::int64_t number, T& value) noexcept {
+    if constexpr (std::same_as<T, NodeId>)
+        value = NodeId(static_cast<NodeId::Value>(number));
+    else
+        value = static_cast<T>(number);
+}
+
 /// A row for a number; `access` is a lambda that names the member. The row's bounds fit its type.
 template <typename Target, typename Access>
 constexpr Key<Target> number_key(Key<Target> row, Access) {
     row.number = [](const Target& target) { return to_number(Access{}(target)); };
     row.set_number = [](Target& target, std::int64_t value) {
         auto& member = Access{}(target);
-        using Member = std::remove_reference_t<decltype(member)>;
-        member = static_cast<Member>(value);
+        from_number(value, member);
         KV_ASSERT(to_number(member) == value, "a bound is wider than its member: {}", value);
     };
     return row;
@@ -604,13 +610,9 @@ std::vector<Problem> problems_of(const Config& config) {
 
 // --- reading TOML --------------------------------------------------------------------------------
 
-std::string join_lines(const std::vector<std::string>& lines) {
-    std::string out;
-    for (const std::string& line : lines) {
-        if (!out.empty()) out += '\n';
-        out += line;
-    }
-    return out;
+void append_line(std::string& text, std::string_view line) {
+    if (!text.empty()) text += '\n';
+    text += line;
 }
 
 /// Walks the parsed document and collects everything that is wrong with it.
@@ -628,22 +630,16 @@ public:
             }
         }
         if (errors_.empty()) return std::move(config_);
-        std::ranges::stable_sort(errors_, {}, &Message::line);
-        std::vector<std::string> lines;
-        for (Message& message : errors_) lines.push_back(std::move(message.text));
-        return fail(Errc::config, join_lines(lines));
+        std::string text;
+        for (const auto& [line, message] : errors_) append_line(text, message);
+        return fail(Errc::config, std::move(text));
     }
 
 private:
-    struct Message {
-        std::uint32_t line;
-        std::string text;
-    };
-
     /// `line` 0: nothing in the file says it.
     void add(std::uint32_t line, std::string_view text) {
-        errors_.push_back({line, line == 0 ? fmt::format("{}: {}", file_name_, text)
-                                           : fmt::format("{}:{}: {}", file_name_, line, text)});
+        errors_.emplace(line, line == 0 ? fmt::format("{}: {}", file_name_, text)
+                                        : fmt::format("{}:{}: {}", file_name_, line, text));
     }
 
     static std::uint32_t line_of(const toml::node& node) {
@@ -745,8 +741,8 @@ private:
 
     std::string_view file_name_;
     Config config_;
-    std::map<std::string_view, std::uint32_t> lines_;  ///< where each key was given
-    std::vector<Message> errors_;
+    std::map<std::string_view, std::uint32_t> lines_;   ///< where each key was given
+    std::multimap<std::uint32_t, std::string> errors_;  ///< by line; equal ones as they were found
 };
 
 // --- writing TOML --------------------------------------------------------------------------------
@@ -847,10 +843,10 @@ Status set_key(Config& config, std::string_view dotted_key, std::string_view val
 }
 
 Status check_config(const Config& config) {
-    std::vector<std::string> lines;
-    for (Problem& problem : problems_of(config)) lines.push_back(std::move(problem.text));
-    if (lines.empty()) return {};
-    return fail(Errc::config, join_lines(lines));
+    std::string text;
+    for (const Problem& problem : problems_of(config)) append_line(text, problem.text);
+    if (text.empty()) return {};
+    return fail(Errc::config, std::move(text));
 }
 
 std::string print_config(const Config& config) {
