@@ -258,6 +258,33 @@ TEST(Gcc12Coroutines, AFrameThatIsDestroyedWhileItSleepsDestroysItsLocals) {
     EXPECT_EQ(Counted::alive, 0);
 }
 
+Task<Status> failing(bool fails) {
+    if (fails) co_return fail(Errc::io, std::string(100, 'x'));
+    co_return Status();
+}
+/// The value replaces what the name held, also in a statement behind an `if`.
+Task<std::string> text_of(int length) {
+    co_return std::string(static_cast<std::size_t>(length), 'x');
+}
+Task<Counted> counted(int value) {
+    co_return Counted(value);
+}
+Task<int> assign_to_names(bool again) {
+    std::string text = co_await text_of(100);
+    if (again) text = co_await text_of(200);
+    std::optional<Counted> held;
+    auto fresh = co_await counted(3);
+    held.emplace(std::move(fresh));
+    Status status;
+    if (status) status = co_await failing(again);
+    co_return static_cast<int>(text.size()) + held->number() + (status ? 0 : 1000);
+}
+TEST(Gcc12Coroutines, AssignmentToANameReplacesItsValueOnce) {
+    EXPECT_EQ(run(assign_to_names(true)), 1203);
+    EXPECT_EQ(run(assign_to_names(false)), 103);
+    EXPECT_EQ(Counted::alive, 0);
+}
+
 // D: errors travel through declarations, with std::expected.
 
 Task<Result<Counted>> counted_or(bool ok) {
