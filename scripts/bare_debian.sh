@@ -26,6 +26,7 @@ install_packages debootstrap git
 
 repository=$PWD
 root=$(mktemp -d /var/tmp/bare_debian.XXXXXX)
+chmod 755 "$root" # apt inside drops to a user of its own
 clean_up() {
     local folder
     # What still runs inside would keep the mounts busy.

@@ -20,6 +20,7 @@ import time
 
 TIMEOUT_SECONDS = int(os.environ.get("KV_TEST_TIMEOUT", "900"))
 TAIL_LINES = 40
+CASES_SHOWN = 5
 
 
 def discover(build):
@@ -51,6 +52,20 @@ def read_report(path):
             elif case.get("status") == "RUN":
                 passed += 1
     return passed, failed, skipped
+
+
+def excerpt(output, failed):
+    """What the first failed cases printed; without that, the end of the output."""
+    lines = output.splitlines()
+    shown = []
+    for case in failed[:CASES_SHOWN]:
+        begin = next((n for n, line in enumerate(lines) if line == f"[ RUN      ] {case}"), None)
+        if begin is None:
+            continue
+        end = next((n for n in range(begin, len(lines))
+                    if lines[n].startswith(f"[  FAILED  ] {case}")), len(lines))
+        shown += lines[max(begin, end - TAIL_LINES):end + 1]
+    return shown or lines[-TAIL_LINES:]
 
 
 def run(test, folder):
@@ -100,8 +115,8 @@ def run(test, folder):
     lines = [f"{line}  ({seconds:.1f} s)"]
     if failed:
         lines += [f"      FAILED: {case}" for case in failed]
-        tail = output.splitlines()[-TAIL_LINES:]
-        lines += [f"      | {text}" for text in tail] + [f"      whole log: {log_path}"]
+        lines += [f"      | {text}" for text in excerpt(output, failed)]
+        lines.append(f"      whole log: {log_path}")
     return passed, len(failed), "\n".join(lines)
 
 
