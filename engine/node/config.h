@@ -20,11 +20,10 @@
 #include "proto/base/log.h"
 #include "proto/base/result.h"
 #include "proto/base/units.h"
+#include "proto/detect.h"
 
 namespace kv {
 
-/// Which protocol a connection whose first bytes are a plain line speaks.
-enum class LineProtocol : std::uint8_t { automatic, text, resp };
 enum class ReadMode : std::uint8_t { linearizable, lease, local };
 /// How a WAL batch is made durable; automatic: dsync where the file system takes it.
 enum class WalSync : std::uint8_t { automatic, dsync, fdatasync };

@@ -28,9 +28,12 @@ std::size_t bytes_of(std::span<const std::string_view> args) noexcept {
 }  // namespace
 
 Connection::Connection(Services& services, std::int32_t fd, std::string_view refusal)
-    : services_(services), stream_(services.reactor, fd, *this),
+    : services_(services),
+      stream_(services.reactor, fd, *this),
       detector_(services.config.client.line_protocol, services.limits.inline_bytes_max),
-      output_(refusal), last_progress_(services.reactor.now()), finishing_(!refusal.empty()) {}
+      output_(refusal),
+      last_progress_(services.reactor.now()),
+      finishing_(!refusal.empty()) {}
 
 void Connection::start() {
     if (!finishing_) stream_.receive();
@@ -108,7 +111,8 @@ std::size_t Connection::parse(std::string_view input) {
     return consumed;
 }
 
-/// Adds a request to the batch, or, when its arguments do not fit one, executes it behind the batch.
+/// Adds a request to the batch, or, when its arguments do not fit one, executes it behind the
+/// batch.
 void Connection::stage(Request&& request) {
     ++services_.counters.requests;
     if (request.args.size() > 2 || request.verb == Verb::invalid) {
@@ -310,10 +314,10 @@ void Connection::answer_now(const Request& request) {
         case Verb::client_setinfo: return reply.ok();
         case Verb::add_server:
         case Verb::remove_server:
-            return reply.error(Errc::static_membership,
-                               fmt::format("{} not available in standalone mode",
-                                           request.verb == Verb::add_server ? "ADDSERVER"
-                                                                            : "REMOVESERVER"));
+            return reply.error(
+                Errc::static_membership,
+                fmt::format("{} not available in standalone mode",
+                            request.verb == Verb::add_server ? "ADDSERVER" : "REMOVESERVER"));
         case Verb::keys:
         case Verb::set:
         case Verb::del:
@@ -503,7 +507,9 @@ void Connection::on_closed() noexcept {
     services_.on_gone(*this);
 }
 
-bool Connection::gone() const noexcept { return closed_ && outstanding_ == 0; }
+bool Connection::gone() const noexcept {
+    return closed_ && outstanding_ == 0;
+}
 
 void Connection::check_time(Instant now) noexcept {
     const Config& config = services_.config;

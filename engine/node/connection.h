@@ -1,8 +1,8 @@
 #pragma once
 
 /// Connection: one client. Takes requests from the front of its byte stream, executes them in
-/// batches with the memory they will touch fetched ahead, and sends their replies in order, one send a
-/// turn. Owner core only; destroyed by the Node after on_gone().
+/// batches with the memory they will touch fetched ahead, and sends their replies in order, one
+/// send a turn. Owner core only; destroyed by the Node after on_gone().
 ///
 /// Reading pauses, and TCP pushes back, while pipeline_max requests or pipeline_bytes_max bytes are
 /// unanswered, or output_pause_bytes of replies are not taken. Nothing is dropped.
@@ -32,8 +32,8 @@ public:
     void start();
     /// A command of request `number` was applied.
     void on_applied(std::uint64_t number, std::uint64_t count) noexcept;
-    /// Collects what is answered, in order, goes on with input that was held back, and sends. When the
-    /// turn ends.
+    /// Collects what is answered, in order, goes on with input that was held back, and sends. When
+    /// the turn ends.
     void end_turn();
     /// Once a second or so: unanswered for too long, or a peer that takes nothing.
     void check_time(Instant now) noexcept;
@@ -94,10 +94,10 @@ private:
     Pipeline pipeline_;
     std::array<Pending, batch_max> batch_;
     std::size_t batch_size_ = 0;
-    std::string input_;            ///< bytes that are not parsed yet
-    std::size_t input_needed_ = 0; ///< there can be no request before input_ has this many
-    std::string output_;           ///< replies of this turn
-    std::string sending_;          ///< what the kernel is being given
+    std::string input_;             ///< bytes that are not parsed yet
+    std::size_t input_needed_ = 0;  ///< there can be no request before input_ has this many
+    std::string output_;            ///< replies of this turn
+    std::string sending_;           ///< what the kernel is being given
     std::size_t sent_ = 0;
     std::uint64_t outstanding_ = 0;  ///< commands and jobs that will still call back
     Instant last_progress_;          ///< of sending

@@ -48,19 +48,21 @@ Result<Identity> decode_identity(std::string_view bytes, const std::string& path
     if (bytes.size() != identity_bytes || load_le<std::uint64_t>(at) != identity_magic ||
         load_le<std::uint64_t>(at + checksum_at) !=
             checksum(as_bytes(bytes.substr(0, checksum_at)))) {
-        return fail(Errc::damaged,
-                    fmt::format("{} is damaged: restore it from a backup, or move the data directory "
-                                "away to start empty",
-                                path));
+        return fail(
+            Errc::damaged,
+            fmt::format("{} is damaged: restore it from a backup, or move the data directory "
+                        "away to start empty",
+                        path));
     }
     const auto version = load_le<std::uint16_t>(at + 8);
     Identity identity;
     identity.features = load_le<std::uint64_t>(at + 72);
     if (version != identity_version || (identity.features & ~known_features) != 0) {
-        return fail(Errc::foreign,
-                    fmt::format("{} has format {} and features {:#x}, which this version does not know: "
-                                "use the version that wrote it, or a newer",
-                                path, version, identity.features));
+        return fail(
+            Errc::foreign,
+            fmt::format("{} has format {} and features {:#x}, which this version does not know: "
+                        "use the version that wrote it, or a newer",
+                        path, version, identity.features));
     }
     identity.shards = load_le<std::uint32_t>(at + 12);
     identity.cluster = {load_le<std::uint64_t>(at + 16), load_le<std::uint64_t>(at + 24)};
@@ -83,10 +85,11 @@ io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std:
               co_await io::list_directory(reactor, wal_directory()));
     for (const std::string& name : names) {
         if (!name.ends_with(".wal")) continue;
-        co_return fail(Errc::damaged,
-                       fmt::format("{} holds a log, but {}/{} is missing: restore it from a backup, or "
-                                   "move the data directory away to start empty",
-                                   wal_directory(), path_, identity_name));
+        co_return fail(
+            Errc::damaged,
+            fmt::format("{} holds a log, but {}/{} is missing: restore it from a backup, or "
+                        "move the data directory away to start empty",
+                        wal_directory(), path_, identity_name));
     }
     identity_.cluster = {random_word(reactor), random_word(reactor)};
     identity_.store = {random_word(reactor), random_word(reactor)};
@@ -101,8 +104,8 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
                                      std::uint32_t shards) {
     path_ = std::move(path);
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
-    KV_CO_TRY(lock_, co_await io::File::open(reactor, path_ + "/LOCK",
-                                             io::open_write | io::open_create));
+    KV_CO_TRY(lock_,
+              co_await io::File::open(reactor, path_ + "/LOCK", io::open_write | io::open_create));
     const Status locked = co_await lock_.lock();
     if (!locked && locked.error().code == Errc::locked) {
         co_return fail(Errc::locked,
@@ -125,16 +128,18 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
         KV_CO_TRY(identity_, decode_identity(bytes, identity_path));
     }
     if (identity_.node != node) {
-        co_return fail(Errc::foreign,
-                       fmt::format("{} belongs to node {}, but this is node {}: correct node.id, or "
-                                   "choose another directory",
-                                   path_, identity_.node.value(), node.value()));
+        co_return fail(
+            Errc::foreign,
+            fmt::format("{} belongs to node {}, but this is node {}: correct node.id, or "
+                        "choose another directory",
+                        path_, identity_.node.value(), node.value()));
     }
     if (identity_.shards != shards) {
-        co_return fail(Errc::foreign,
-                       fmt::format("{} was made with {} shards, but cluster.shards is {}: the number "
-                                   "cannot change later, set it back",
-                                   path_, identity_.shards, shards));
+        co_return fail(
+            Errc::foreign,
+            fmt::format("{} was made with {} shards, but cluster.shards is {}: the number "
+                        "cannot change later, set it back",
+                        path_, identity_.shards, shards));
     }
     if (identity_.cores != 1 || identity_.generation != 1) {
         co_return fail(Errc::foreign, fmt::format("{} was written by {} cores, which this version "
@@ -145,6 +150,8 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
 }
 
-io::Task<void> DataDirectory::close() { co_await lock_.close(); }
+io::Task<void> DataDirectory::close() {
+    co_await lock_.close();
+}
 
 }  // namespace kv

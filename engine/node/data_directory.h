@@ -54,7 +54,8 @@ public:
     /// Makes the directory if there is none, locks it, reads its identity or makes a new one with
     /// `node` and `shards`, and counts the start. Errors, each one sentence that says what to do:
     /// `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
-    io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node, std::uint32_t shards);
+    io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node,
+                          std::uint32_t shards);
     io::Task<void> close();
 
     const Identity& identity() const noexcept { return identity_; }

@@ -1,11 +1,11 @@
 #pragma once
 
-/// Pipeline: the requests of one connection that are not answered yet, in order. Replies leave in that
-/// order, whatever order the requests complete in. A request either waits for commands in the log, or
-/// is parked: it runs when all before it are answered, so that it sees their effects.
+/// Pipeline: the requests of one connection that are not answered yet, in order. Replies leave in
+/// that order, whatever order the requests complete in. A request either waits for commands in the
+/// log, or is parked: it runs when all before it are answered, so that it sees their effects.
 ///
-/// A ring of slots, numbered from 0 for ever, and one run of bytes for the arguments of parked requests:
-/// nothing is allocated per request once both have grown.
+/// A ring of slots, numbered from 0 for ever, and one run of bytes for the arguments of parked
+/// requests: nothing is allocated per request once both have grown.
 
 #include <cstdint>
 #include <memory>
@@ -26,7 +26,7 @@ struct Slot {
     State state = State::waiting;
     Verb verb = Verb::invalid;
     Protocol protocol = Protocol::text;
-    bool failed = false;          ///< `error` is the reply
+    bool failed = false;  ///< `error` is the reply
     Errc error = Errc::busy;
     std::uint32_t parts_left = 0;  ///< commands still to be applied
     std::uint32_t parts_applied = 0;
@@ -69,7 +69,7 @@ private:
     std::uint64_t head_ = 0;
     std::uint64_t tail_ = 0;
     std::size_t bytes_ = 0;
-    std::string arguments_;      ///< of parked slots: u32 length and bytes of each, in order
+    std::string arguments_;         ///< of parked slots: u32 length and bytes of each, in order
     std::size_t arguments_at_ = 0;  ///< of the first parked slot
     std::vector<std::string_view> views_;
 };

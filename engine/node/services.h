@@ -48,7 +48,8 @@ public:
                                    ReplyWriter& reply) = 0;
 
 protected:
-    Services(io::Reactor& r, const Config& c, ReplicaSet& set) : reactor(r), config(c), replicas(set) {
+    Services(io::Reactor& r, const Config& c, ReplicaSet& set)
+        : reactor(r), config(c), replicas(set) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <new>
 
@@ -111,6 +112,7 @@ void AlignedBuffer::reserve(std::size_t bytes, std::size_t kept) {
     const std::size_t capacity = round_up(std::max(bytes, capacity_ * 2), io::block_bytes);
     std::unique_ptr<std::byte, Free> memory(
         static_cast<std::byte*>(::operator new(capacity, std::align_val_t{io::block_bytes})));
+    kept = std::min(kept, capacity_);
     if (kept != 0) std::memcpy(memory.get(), memory_.get(), kept);
     memory_ = std::move(memory);
     capacity_ = capacity;

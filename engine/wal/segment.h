@@ -76,7 +76,7 @@ class AlignedBuffer {
 public:
     AlignedBuffer() noexcept = default;
     explicit AlignedBuffer(std::size_t bytes) { reserve(bytes, 0); }
-    /// Makes room for `bytes`, keeping the first `kept`.
+    /// Makes room for `bytes`, keeping the first `kept` of what there is.
     void reserve(std::size_t bytes, std::size_t kept);
     std::size_t capacity() const noexcept { return capacity_; }
     std::byte* data() noexcept { return memory_.get(); }
