@@ -10,7 +10,6 @@ namespace kv::io {
 namespace {
 
 const NodeId n1(1);
-const NodeId n2(2);
 
 Endpoint endpoint(std::string_view address, std::uint16_t port = 0) {
     return *parse_endpoint(address, port);
