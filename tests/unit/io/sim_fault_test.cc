@@ -172,6 +172,8 @@ TEST(SimFault, DamageShowsInWhatIsReadAndInWhatIsDurable) {
     EXPECT_TRUE(f.disk->truncate("data/f", 1));
     EXPECT_EQ(f.disk->durable("data/f"), "a");
     EXPECT_EQ(f.disk->used_bytes(), 1u);
+    EXPECT_TRUE(f.disk->overwrite("data/f", 2, as_bytes("z")));
+    EXPECT_EQ(f.disk->visible("data/f"), std::string("a\0z", 3));
     EXPECT_TRUE(f.disk->remove("data/f"));
     EXPECT_EQ(f.disk->visible("data/f"), std::nullopt);
     EXPECT_EQ(f.disk->durable("data/f"), std::nullopt);
