@@ -37,8 +37,8 @@ public:
     ~SimWorld();
 
     std::uint64_t seed() const noexcept { return seed_; }
-    /// Those of cores may change at any time. A disk takes a copy when its node is made, the network
-    /// at the start: change theirs through disk(node).knobs() and network().knobs().
+    /// Those of cores may change at any time. A disk takes a copy when its node is made, the
+    /// network at the start: change theirs through disk(node).knobs() and network().knobs().
     SimKnobs& knobs() noexcept { return knobs_; }
     Instant now() const noexcept { return now_; }
     std::uint64_t events() const noexcept { return events_handled_; }
