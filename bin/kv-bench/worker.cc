@@ -160,8 +160,10 @@ void Worker::run(const Phase& phase, Measured& measured) {
         reactor_->turn(look_around);
         if (shared_.interrupted.load(std::memory_order_relaxed)) requests_left_ = 0;
         if (reactor_->now() - last_reply_ > options_.timeout) {
-            shared_.fail(fmt::format("no reply from {} for {} s", endpoint_.text(),
-                                     std::chrono::duration<double>(options_.timeout).count()));
+            shared_.fail(fmt::format(
+                "no reply from {} for {} s: it hangs, or does not speak {} (see --protocol)",
+                endpoint_.text(), std::chrono::duration<double>(options_.timeout).count(),
+                name(options_.workload.wire)));
         }
     }
     measured.cpu += thread_cpu() - cpu_before;
