@@ -73,7 +73,8 @@ private:
     void on_received(Bytes bytes) noexcept override {
         if (closing_) return;
         std::string_view input = as_text(bytes);
-        if (!rest_.empty()) input = rest_.append(input);
+        const bool continued = !rest_.empty();
+        if (continued) input = rest_.append(input);
         if (!spoken_) spoken_ = spoken_by(input.front());
         std::size_t taken = 0;
         while (!closing_) {
@@ -82,7 +83,11 @@ private:
             taken += request.size();
             closing_ = !server_.answer(*spoken_, request, waiting_);
         }
-        rest_ = std::string(input.substr(taken));
+        if (continued) {
+            rest_.erase(0, taken);
+        } else {
+            rest_.assign(input.substr(taken));
+        }
         send_more();
     }
     void on_sent(std::size_t bytes) noexcept override {
