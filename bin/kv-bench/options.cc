@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
-#include <map>
 #include <sstream>
 
 namespace kv::bench {
@@ -32,6 +31,7 @@ Exit codes: 0 clean, 1 there were error replies, 2 usage, 3 cannot connect or co
 /// What CLI11 fills, before it is checked.
 struct Flags {
     Options options;
+    std::string protocol = "binary";
     std::string workload;
     std::string duration = "10s";
     std::string warmup = "1s";
@@ -45,10 +45,9 @@ void add_target_flags(CLI::App& app, Flags& flags) {
     Options& o = flags.options;
     app.add_option("--host", o.host, "Server's name or address")->capture_default_str();
     app.add_option("-p,--port", o.port, "Server's port")->capture_default_str();
-    app.add_option("--protocol", o.workload.wire, "binary, resp or text [binary]")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Wire>{
-            {"binary", Wire::binary}, {"resp", Wire::resp}, {"text", Wire::text}}))
-        ->type_name("PROTOCOL");
+    app.add_option("--protocol", flags.protocol, "binary, resp or text")
+        ->check(CLI::IsMember({"binary", "resp", "text"}))
+        ->capture_default_str();
     app.add_option("-c,--connections", o.connections, "Connections, over all threads")
         ->check(CLI::Range(std::size_t{1}, connections_max))
         ->capture_default_str();
@@ -93,7 +92,8 @@ void add_run_flags(CLI::App& app, Flags& flags) {
         ->check(CLI::Range(1u, threads_max))
         ->capture_default_str();
     app.add_option("--cpu", o.cpus, "Pin to this CPU; a list (0,1) gives one to each thread")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->allow_extra_args(false);
     app.add_flag("--json", o.json, "Report as one JSON object");
 }
 
@@ -113,6 +113,8 @@ std::string check(Flags& flags) {
     if (auto bad = take("--duration", flags.duration, 1us, o.duration); !bad.empty()) return bad;
     if (auto bad = take("--warmup", flags.warmup, 0s, o.warmup); !bad.empty()) return bad;
     if (auto bad = take("--timeout", flags.timeout, 1ms, o.timeout); !bad.empty()) return bad;
+    if (flags.protocol == "resp") w.wire = Wire::resp;
+    if (flags.protocol == "text") w.wire = Wire::text;
     if (flags.workload == "get") w.reads = 1;
     if (flags.workload == "mixed") w.reads = 0.5;
     if (key_digits(w.keys) > w.key_bytes) {

@@ -46,9 +46,8 @@ class Client;
 
 class Server : public io::Listener::Handler {
 public:
-    Server(io::Reactor& on, const Answer& with) noexcept
-        : reactor(on), answer(with), listener(on, *this) {}
-    virtual ~Server() = default;
+    Server(io::Reactor& on, const Answer& with) noexcept;
+    virtual ~Server();
     void on_accepted(std::int32_t fd) noexcept override;
     void on_accept_error(std::int32_t) noexcept override {}
     void on_listener_closed() noexcept override { listening = false; }
@@ -123,6 +122,11 @@ private:
     std::size_t sent_ = 0;
     bool closing_ = false;
 };
+
+Server::Server(io::Reactor& on, const Answer& with) noexcept
+    : reactor(on), answer(with), listener(on, *this) {}
+
+Server::~Server() = default;
 
 void Server::on_accepted(std::int32_t fd) noexcept {
     clients.push_back(std::make_unique<Client>(*this, fd));

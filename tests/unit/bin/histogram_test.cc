@@ -53,8 +53,9 @@ TEST(Histogram, SmallValuesAreExact) {
 
 TEST(Histogram, EveryPowerOfTwoAndItsNeighboursAreWithinOnePercent) {
     for (unsigned bit = 1; bit < Histogram::value_bits_max; ++bit) {
-        for (const std::uint64_t offset : {-1, 0, 1}) {
-            const std::uint64_t value = (std::uint64_t{1} << bit) + offset;
+        for (const std::int64_t offset : {-1, 0, 1}) {
+            const std::uint64_t value =
+                (std::uint64_t{1} << bit) + static_cast<std::uint64_t>(offset);
             Histogram histogram;
             histogram.record(value, 2);
             histogram.record(value * 4);  // so that max() does not answer for it
