@@ -1,0 +1,247 @@
+/// The programs as users start them: their paths come from Meson, in KV_CLI and KV_BENCH.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "tests/support/fake_server.h"
+#include "tests/support/program.h"
+
+namespace kv {
+namespace {
+
+using test::FakeServer;
+using test::Outcome;
+using test::Spoken;
+
+std::string program(const char* variable) {
+    const char* const path = std::getenv(variable);
+    EXPECT_NE(path, nullptr) << variable << " names no program: run this with meson test";
+    return path != nullptr ? path : "";
+}
+
+using Args = std::vector<std::string>;
+
+constexpr bool edits_lines = KV_LIBEDIT == 1;
+
+Outcome cli(const FakeServer& server, Args args, std::string_view input = {}) {
+    args.insert(args.begin(), {"--port", std::to_string(server.port())});
+    return test::run_program(program("KV_CLI"), args, input);
+}
+Outcome bench(const FakeServer& server, Args args) {
+    args.insert(args.begin(), {"--port", std::to_string(server.port()), "--warmup", "0s"});
+    return test::run_program(program("KV_BENCH"), args);
+}
+
+std::string unused_port() {
+    const FakeServer gone;
+    return std::to_string(gone.port());
+}
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+/// Answers text requests by table, others with an error; "HANGUP" closes.
+bool answer_by_table(Spoken, std::string_view request, std::string& out) {
+    static const std::map<std::string_view, std::string_view> answers{
+        {"PING\n", "PONG\n"},
+        {"GET foo\n", "VALUE bar baz\n"},
+        {"GET absent\n", "NOT_FOUND\n"},
+        {"SET k a b\n", "OK\n"},
+        {"GET elsewhere\n", "REDIRECT 127.0.0.1:7001\n"},
+    };
+    if (request == "HANGUP\n") return false;
+    const auto found = answers.find(request);
+    out.append(found != answers.end() ? found->second : "ERROR unknown command\n");
+    return true;
+}
+
+TEST(Cli, OneCommandPrintsItsReplyAndNothingElse) {
+    const FakeServer server(answer_by_table);
+    const Outcome got = cli(server, {"GET", "foo"});
+    EXPECT_EQ(got.out, "VALUE bar baz\n");
+    EXPECT_EQ(got.err, "");
+    EXPECT_EQ(got.exit_code, 0);
+}
+
+TEST(Cli, TheExitCodeTellsWhatTheReplyWas) {
+    const FakeServer server(answer_by_table);
+    EXPECT_EQ(cli(server, {"GET", "absent"}).exit_code, 0);
+    EXPECT_EQ(cli(server, {"SET", "k", "a b"}).exit_code, 0);
+    EXPECT_EQ(cli(server, {"NONSENSE"}).exit_code, 1);
+    const Outcome redirect = cli(server, {"GET", "elsewhere"});
+    EXPECT_EQ(redirect.exit_code, 1);
+    EXPECT_EQ(redirect.out, "REDIRECT 127.0.0.1:7001\n");
+}
+
+TEST(Cli, APipeOfCommandsHasNoPromptAndExitsWithTheWorstCode) {
+    const FakeServer server(answer_by_table);
+    const Outcome fine = cli(server, {}, "PING\r\n\nGET foo\nGET absent");
+    EXPECT_EQ(fine.out, "PONG\nVALUE bar baz\nNOT_FOUND\n");
+    EXPECT_EQ(fine.exit_code, 0);
+    const Outcome bad = cli(server, {}, "NONSENSE\nPING\n");
+    EXPECT_EQ(bad.out, "ERROR unknown command\nPONG\n");
+    EXPECT_EQ(bad.exit_code, 1);
+}
+
+TEST(Cli, ServerDisconnectedEndsTheConversation) {
+    const FakeServer server(answer_by_table);
+    const Outcome got = cli(server, {}, "PING\nHANGUP\nPING\n");
+    EXPECT_EQ(got.out, "PONG\n");
+    EXPECT_EQ(got.err, "Server disconnected.\n");
+    EXPECT_EQ(got.exit_code, 3);
+}
+
+TEST(Cli, BinaryAndRespModesSpeakTheirProtocols) {
+    Spoken seen{};
+    const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
+        seen = spoken;
+        return test::answer_ok(spoken, request, out);
+    });
+    EXPECT_EQ(cli(server, {"-b", "SET", "k", "v"}).out, "OK\n");
+    EXPECT_EQ(seen, Spoken::binary);
+    EXPECT_EQ(cli(server, {"--resp", "ANYTHING", "at", "all"}).out, "OK\n");
+    EXPECT_EQ(seen, Spoken::resp);
+    EXPECT_EQ(cli(server, {"--binary"}, "SET k v\nADDSERVER 4 h 1 2\n").out, "OK\nOK\n");
+    const Outcome refused = cli(server, {"-b"}, "GET\n");
+    EXPECT_EQ(refused.out, "ERROR GET requires a key\n");
+    EXPECT_EQ(refused.exit_code, 1);
+}
+
+TEST(Cli, RefusedConnectionSaysWhereWhyAndWhatToDo) {
+    const std::string port = unused_port();
+    const Outcome got = test::run_program(program("KV_CLI"), {"-p", port, "PING"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_EQ(got.out, "");
+    EXPECT_TRUE(contains(got.err, "127.0.0.1:" + port)) << got.err;
+    EXPECT_TRUE(contains(got.err, "Connection refused")) << got.err;
+    EXPECT_TRUE(contains(got.err, "start kv-server")) << got.err;
+}
+
+TEST(Cli, HelpAndVersionGoToStandardOutput) {
+    for (const char* flag : {"--help", "-h", "--version"}) {
+        const Outcome got = test::run_program(program("KV_CLI"), {flag});
+        EXPECT_EQ(got.exit_code, 0);
+        EXPECT_TRUE(contains(got.out, "kv-cli")) << got.out;
+        EXPECT_EQ(got.err, "");
+    }
+}
+
+TEST(Cli, UsageErrorsExit2) {
+    for (const Args& args : {Args{"-b", "-r"}, Args{"--bogus"}, Args{"-p", "http"}}) {
+        const Outcome got = test::run_program(program("KV_CLI"), args);
+        EXPECT_EQ(got.exit_code, 2);
+        EXPECT_EQ(got.out, "");
+        EXPECT_FALSE(got.err.empty());
+    }
+}
+
+TEST(Cli, ATerminalGetsGreetingAndPrompt) {
+    const FakeServer server(answer_by_table);
+    const std::string port = std::to_string(server.port());
+    const Outcome got = test::run_on_terminal(
+        program("KV_CLI"), {"-p", port},
+        {{"> ", "PING\n"}, {"PONG", ""}, {"> ", "GET foo\n"}, {"VALUE bar baz", ""}, {"> ", "\4"}},
+        edits_lines);
+    EXPECT_TRUE(contains(got.out, "Connected to 127.0.0.1:" + port +
+                                      " (text mode). Type commands (PING, SET k v, GET k, DEL k, "
+                                      "KEYS). Ctrl+D to quit."))
+        << got.out;
+    EXPECT_TRUE(contains(got.out, "VALUE bar baz")) << got.out;
+    EXPECT_EQ(got.exit_code, 0);
+}
+
+TEST(Cli, RespOnATerminalQuotes) {
+    const FakeServer server([](Spoken, std::string_view, std::string& out) {
+        out.append("*2\r\n$3\r\na b\r\n$-1\r\n");
+        return true;
+    });
+    const Outcome got = test::run_on_terminal(
+        program("KV_CLI"), {"-p", std::to_string(server.port()), "-r"},
+        {{"> ", "MGET x y\n"}, {"2) (nil)", ""}, {"> ", "exit\n"}}, edits_lines);
+    EXPECT_TRUE(contains(got.out, "1) \"a b\"")) << got.out;
+    EXPECT_EQ(got.exit_code, 0);
+}
+
+TEST(Bench, EveryRequestIsSentAndCounted) {
+    for (const char* protocol : {"binary", "resp", "text"}) {
+        std::size_t requests = 0;
+        const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
+            ++requests;
+            return test::answer_ok(spoken, request, out);
+        });
+        const Outcome got = bench(server, {"--protocol", protocol, "-n", "10007", "-c", "7", "-P",
+                                           "5", "--threads", "2"});
+        EXPECT_EQ(got.exit_code, 0) << got.err;
+        EXPECT_EQ(requests, 10007);
+        EXPECT_TRUE(contains(got.out, "(10007 in ")) << got.out;
+        EXPECT_TRUE(contains(got.out, "p99.9")) << got.out;
+    }
+}
+
+TEST(Bench, PreloadWritesEveryKeyOnce) {
+    std::map<std::string, int> keys;
+    const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
+        if (request.starts_with("SET ")) ++keys[std::string(request.substr(4, 16))];
+        return test::answer_ok(spoken, request, out);
+    });
+    const Outcome got =
+        bench(server, {"--protocol", "text", "-n", "10", "--keys", "3001", "--preload",
+                       "--workload", "get", "-c", "3", "--threads", "2"});
+    EXPECT_EQ(got.exit_code, 0) << got.err;
+    EXPECT_EQ(keys.size(), 3001);
+    for (const auto& [key, count] : keys) EXPECT_EQ(count, 1) << key;
+}
+
+TEST(Bench, ErrorsAreCountedByKindAndExit1) {
+    std::size_t requests = 0;
+    const FakeServer server([&](Spoken, std::string_view, std::string& out) {
+        ++requests;
+        out.append(requests % 4 == 0   ? "-MOVED 7 h:1\r\n"
+                   : requests % 4 == 1 ? "$-1\r\n"
+                                       : "+OK\r\n");
+        return true;
+    });
+    const Outcome got = bench(server, {"--protocol", "resp", "-n", "400", "-c", "1", "--json"});
+    EXPECT_EQ(got.exit_code, 1);
+    EXPECT_TRUE(contains(got.out, "\"errors\":100,\"errors_by_kind\":{\"MOVED\":100}")) << got.out;
+    EXPECT_TRUE(contains(got.out, "\"not_found\":100")) << got.out;
+    EXPECT_TRUE(contains(got.out, "\"requests\":400")) << got.out;
+}
+
+TEST(Bench, ALostConnectionExits3AndSaysWhich) {
+    const FakeServer server([](Spoken, std::string_view, std::string&) { return false; });
+    const Outcome got = bench(server, {"-n", "100"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_TRUE(contains(got.err, "127.0.0.1:" + std::to_string(server.port()))) << got.err;
+}
+
+TEST(Bench, AnotherProtocolIsNoticed) {
+    const FakeServer server([](Spoken, std::string_view, std::string& out) {
+        out.append("HTTP/1.1 400 Bad Request\r\n");
+        return true;
+    });
+    const Outcome got = bench(server, {"-n", "100"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_TRUE(contains(got.err, "--protocol")) << got.err;
+}
+
+TEST(Bench, RefusedConnectionExits3) {
+    const std::string port = unused_port();
+    const Outcome got = test::run_program(program("KV_BENCH"), {"-p", port, "--threads", "2"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_TRUE(contains(got.err, "127.0.0.1:" + port + ": Connection refused")) << got.err;
+}
+
+TEST(Bench, HelpUsageAndVersion) {
+    const Outcome help = test::run_program(program("KV_BENCH"), {"--help"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_TRUE(contains(help.out, "--pipeline")) << help.out;
+    EXPECT_EQ(test::run_program(program("KV_BENCH"), {"--version"}).exit_code, 0);
+    EXPECT_EQ(test::run_program(program("KV_BENCH"), {"--reads", "2"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace kv
