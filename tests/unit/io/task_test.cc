@@ -279,7 +279,7 @@ struct CountingHook final : TurnHook {
 
 TEST_F(TaskTest, HooksRunAtTheEndOfEachTurn) {
     CountingHook hook;
-    reactor.add_turn_hook(hook);
+    reactor.add_turn_hook(hook, Reactor::Phase::commit);
     turns(3);
     reactor.remove_turn_hook(hook);
     turns(1);
