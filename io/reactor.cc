@@ -54,14 +54,17 @@ void Reactor::spawn(Task<void> task) {
     ready_.push(root.handle);
 }
 
-void Reactor::add_turn_hook(TurnHook& hook) noexcept {
+void Reactor::add_turn_hook(TurnHook& hook, Phase phase) noexcept {
     KV_ASSERT(hooks_count_ < turn_hooks_max);
-    hooks_[hooks_count_++] = &hook;
+    hooks_[hooks_count_++] = {&hook, phase};
+    std::stable_sort(hooks_.begin(), hooks_.begin() + static_cast<std::ptrdiff_t>(hooks_count_),
+                     [](const Hook& a, const Hook& b) { return a.phase < b.phase; });
 }
 
 void Reactor::remove_turn_hook(TurnHook& hook) noexcept {
     const auto end = hooks_.begin() + static_cast<std::ptrdiff_t>(hooks_count_);
-    const auto kept = std::remove(hooks_.begin(), end, &hook);
+    const auto kept =
+        std::remove_if(hooks_.begin(), end, [&](const Hook& h) { return h.hook == &hook; });
     hooks_count_ = static_cast<std::size_t>(kept - hooks_.begin());
 }
 
@@ -82,7 +85,7 @@ void Reactor::turn(Duration wait_max) {
     // After the completions: a timer that guards against silence must not fire while what it waits
     // for lies unread.
     timers_.fire(now_);
-    for (std::size_t i = 0; i < hooks_count_; ++i) hooks_[i]->at_turn_end();
+    for (std::size_t i = 0; i < hooks_count_; ++i) hooks_[i].hook->at_turn_end();
     ++counters_.turns;
     ReadyQueue::current() = outer;
 }

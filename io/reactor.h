@@ -16,7 +16,7 @@
 
 namespace kv::io {
 
-/// Work that gathers during a turn and is done once at its end. Runs in the order of registration.
+/// Work that gathers during a turn and is done once at its end.
 class TurnHook {
 public:
     virtual void at_turn_end() = 0;
@@ -44,8 +44,11 @@ public:
     void make_ready(std::coroutine_handle<> handle) { ready_.push(handle); }
     TimerQueue& timers() noexcept { return timers_; }
 
+    /// The order in which hooks run: first what answers clients, which may begin new work; then
+    /// what carries all the work of the turn to the disk.
+    enum class Phase : std::uint8_t { answer, commit };
     static constexpr std::size_t turn_hooks_max = 8;
-    void add_turn_hook(TurnHook& hook) noexcept;
+    void add_turn_hook(TurnHook& hook, Phase phase) noexcept;
     void remove_turn_hook(TurnHook& hook) noexcept;
     /// A hook has more to do than one turn should take: the next turn does not wait.
     void want_turn() noexcept { turn_wanted_ = true; }
@@ -86,7 +89,11 @@ private:
     Instant now_;
     ReadyQueue ready_;
     TimerQueue timers_;
-    std::array<TurnHook*, turn_hooks_max> hooks_{};
+    struct Hook {
+        TurnHook* hook = nullptr;
+        Phase phase = Phase::answer;
+    };
+    std::array<Hook, turn_hooks_max> hooks_{};
     std::size_t hooks_count_ = 0;
     RootLink roots_;  ///< head of the list; its handle is null
     bool turn_wanted_ = false;

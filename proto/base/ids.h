@@ -40,6 +40,13 @@ using SlotId = Id<struct SlotTag, std::uint16_t>;    ///< 0..16383
 using CoreId = Id<struct CoreTag, std::uint16_t>;    ///< reactor of a node, from 0
 using ShardId = Id<struct ShardTag, std::uint16_t>;  ///< position of a shard in the slot table
 
+/// Random 128-bit identity of a data directory, made with it. All zero is "none".
+struct StoreId {
+    std::uint64_t high = 0;
+    std::uint64_t low = 0;
+    constexpr bool operator==(const StoreId&) const noexcept = default;
+};
+
 inline constexpr std::uint16_t slot_count = 16384;
 
 }  // namespace kv

@@ -1,0 +1,193 @@
+// kv-server: reads its configuration, starts a Node on an io_uring reactor, stops it on SIGTERM.
+
+#include <fmt/core.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "bin/kv-server/flags.h"
+#include "engine/node/node.h"
+#include "io/await.h"
+#include "io/uring/uring_backend.h"
+#include "proto/base/log.h"
+
+namespace kv {
+namespace {
+
+int exit_code_of(const Error& error) {
+    switch (error.code) {
+        case Errc::config: return exit_usage;
+        case Errc::damaged: return exit_damaged;
+        case Errc::foreign:
+        case Errc::unsupported: return exit_foreign;
+        default: return exit_failure;
+    }
+}
+
+/// Signals are read as data, so that no handler interrupts a turn. Made before any thread.
+int open_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+/// Each client is a descriptor.
+void raise_descriptor_limit(std::size_t connections_max) {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    const rlim_t wanted = connections_max + 256;
+    if (limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < wanted) {
+        log::warn(
+            "the limit of open files is low for client.connections_max: raise it (ulimit -n, "
+            "LimitNOFILE)",
+            log::field("limit", limit.rlim_cur), log::field("wanted", wanted));
+    }
+}
+
+bool pin_to(std::int32_t cpu) {
+    if (cpu < 0) return true;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<unsigned>(cpu), &cpus);
+    return sched_setaffinity(0, sizeof cpus, &cpus) == 0;
+}
+
+/// The process, from its start to its end.
+class Process {
+public:
+    Process(Config config, int signals) : config_(std::move(config)), signals_(signals) {}
+
+    int run() {
+        auto backend = io::UringBackend::create();
+        if (!backend) {
+            fmt::print(stderr, "kv-server: {}\n", backend.error().text());
+            return exit_failure;
+        }
+        backend_ = *std::move(backend);
+        log::set_wall_clock(
+            [](void* context) { return static_cast<io::Backend*>(context)->wall_ns(); },
+            backend_.get());
+        reactor_ = std::make_unique<io::Reactor>(*backend_);
+        node_ = std::make_unique<Node>(*reactor_, config_, static_cast<std::uint64_t>(getpid()));
+        reactor_->spawn(serve());
+        reactor_->spawn(watch_signals());
+        reactor_->run();
+        return node_->failure() ? exit_failure : exit_code_;
+    }
+
+private:
+    io::Task<void> serve() {
+        auto started = co_await node_->start();
+        if (!started) {
+            log::critical(started.error().text());
+            exit_code_ = exit_code_of(started.error());
+            reactor_->stop();
+            co_return;
+        }
+        announce(*started);
+        started_ = true;
+        if (stop_wanted_) co_await stop();
+    }
+
+    void announce(const StartReport& report) {
+        const wal::RecoveryReport& recovery = report.recovery;
+        const double ms = std::chrono::duration<double, std::milli>(report.recovery_time).count();
+        const char* after = report.created ? "new" : recovery.clean ? "clean_stop" : "crash";
+        log::info("ready", log::field("address", node_->endpoint().text()), log::field("cores", 1),
+                  log::field("shards", node_->replicas().shards()),
+                  log::field("data_dir", config_.node.data_dir), log::field("boot", report.boot),
+                  log::field("io", backend_->describe()),
+                  log::field("recovery_ms", fmt::format("{:.1f}", ms)), log::field("after", after),
+                  log::field("keys", report.keys), log::field("records", recovery.records),
+                  log::field("segments", recovery.segments),
+                  log::field("log_bytes", recovery.bytes));
+    }
+
+    io::Task<void> stop() {
+        log::info("stopping: finishing what is in flight");
+        co_await node_->stop();
+        log::info("stopped");
+        reactor_->stop();
+    }
+
+    io::Task<void> watch_signals() {
+        while (true) {
+            signalfd_siginfo info{};
+            io::OpRequest request;
+            request.code = io::OpCode::read;
+            request.fd = signals_;
+            request.offset = ~std::uint64_t{0};  // a stream: no position
+            request.data = reinterpret_cast<std::byte*>(&info);
+            request.bytes = sizeof info;
+            const std::int32_t result = co_await io::OpAwaiter(*reactor_, request);
+            if (result != static_cast<std::int32_t>(sizeof info)) continue;
+            if (stop_wanted_) {
+                log::warn("stopping at once");
+                log::stop();
+                _exit(exit_failure);
+            }
+            stop_wanted_ = true;
+            if (started_) reactor_->spawn(stop());
+        }
+    }
+
+    const Config config_;
+    const int signals_;
+    std::unique_ptr<io::UringBackend> backend_;
+    std::unique_ptr<io::Reactor> reactor_;
+    std::unique_ptr<Node> node_;
+    int exit_code_ = exit_clean;
+    bool started_ = false;
+    bool stop_wanted_ = false;
+};
+
+int run(int argc, char** argv) {
+    int exit_code = exit_clean;
+    const auto line = parse_command_line(argc, argv, exit_code);
+    if (!line) return exit_code;
+    if (line->print_config) {
+        fmt::print("{}", print_config(line->config));
+        return exit_clean;
+    }
+    if (line->check_config) {
+        fmt::print("the configuration is right\n");
+        return exit_clean;
+    }
+    const int signals = open_signals();
+    log::start(line->config.log.level, line->config.node.id.value());
+    raise_descriptor_limit(line->config.client.connections_max);
+    if (!pin_to(line->config.reactor.cpu)) {
+        log::critical("reactor.cpu names a CPU that this process may not use",
+                      log::field("cpu", line->config.reactor.cpu));
+        log::stop();
+        return exit_usage;
+    }
+    // Not destroyed: the kernel may still hold operations of a node that failed, and giving back
+    // gigabytes block by block would only delay the exit.
+    auto* process = new Process(line->config, signals);
+    const int code = process->run();
+    log::set_wall_clock(nullptr, nullptr);
+    log::stop();
+    std::fflush(nullptr);
+    _exit(code);
+}
+
+}  // namespace
+}  // namespace kv
+
+int main(int argc, char** argv) {
+    return kv::run(argc, argv);
+}

@@ -1,0 +1,124 @@
+#include "consensus/drive/group.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kv::consensus {
+
+namespace {
+constexpr std::size_t free_buffers_max = 8;
+constexpr std::size_t kept_buffer_bytes_max = std::size_t{2} << 20;
+}  // namespace
+
+Status Group::recover(const HardState& state) noexcept {
+    if (state.term < hard_state_.term) {
+        return fail(Errc::damaged, fmt::format("group {}: term {} after term {}", id_.value(),
+                                               state.term.value(), hard_state_.term.value()));
+    }
+    hard_state_ = state;
+    return {};
+}
+
+Status Group::recover(const Entry& entry) noexcept {
+    // One voter never replaces an entry: each joins the one before it.
+    if (entry.index != last_.index.next() || entry.term < last_.term) {
+        return fail(Errc::damaged,
+                    fmt::format("group {}: entry {} of term {} behind entry {} of term {}",
+                                id_.value(), entry.index.value(), entry.term.value(),
+                                last_.index.value(), last_.term.value()));
+    }
+    last_ = {entry.term, entry.index};
+    last_time_ms_ = std::max(last_time_ms_, entry.time_ms);
+    hard_state_.term = std::max(hard_state_.term, entry.term);
+    commit_ = entry.index;
+    return apply(entry);
+}
+
+void Group::campaign(const Configuration& configuration, std::uint64_t now_ms) noexcept {
+    KV_ASSERT(!leading_);
+    hard_state_ = HardState{hard_state_.term.next(), self_, commit_};
+    log_.save(id_, hard_state_);
+    leading_ = true;
+    first_of_term_ = last_.index.next();
+    if (last_.index.value() == 0) {
+        std::string first = take_buffer();
+        encode_configuration(configuration, first);
+        append(std::move(first), EntryKind::configuration, now_ms);
+    }
+    append(take_buffer(), EntryKind::noop, now_ms);
+}
+
+std::optional<Errc> Group::refusal(std::size_t bytes) const noexcept {
+    if (!ready()) return Errc::no_leader;
+    if (uncommitted_bytes_ + bytes > uncommitted_bytes_max && !uncommitted_.empty()) {
+        return Errc::busy;
+    }
+    return log_.refusal(bytes);
+}
+
+LogPosition Group::propose(std::string entry, std::uint64_t now_ms) noexcept {
+    KV_ASSERT(ready());
+    return append(std::move(entry), EntryKind::commands, now_ms);
+}
+
+LogPosition Group::append(std::string bytes, EntryKind kind, std::uint64_t now_ms) noexcept {
+    last_ = {hard_state_.term, last_.index.next()};
+    last_time_ms_ = std::max(last_time_ms_, now_ms);
+    const MutableBytes memory(reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
+    seal_entry(memory, id_, last_.term, last_.index, last_time_ms_, kind);
+    Entry entry;
+    entry.term = last_.term;
+    entry.index = last_.index;
+    entry.time_ms = last_time_ms_;
+    entry.kind = kind;
+    entry.payload = memory.subspan(entry_header_bytes);
+    entry.bytes = memory;
+    log_.append(id_, entry);
+    uncommitted_bytes_ += bytes.size();
+    uncommitted_.push_back({std::move(bytes), last_});
+    return last_;
+}
+
+Status Group::persisted(LogPosition position) noexcept {
+    if (position.term != hard_state_.term) return {};
+    KV_ASSERT(position.index <= last_.index, "{} persisted, {} appended", position.index.value(),
+              last_.index.value());
+    commit_ = std::max(commit_, position.index);
+    while (!uncommitted_.empty() && uncommitted_.front().position.index <= commit_) {
+        Uncommitted front = std::move(uncommitted_.front());
+        uncommitted_.pop_front();
+        uncommitted_bytes_ -= front.bytes.size();
+        // What is applied is what was made durable, checksum and all.
+        KV_TRY(const Entry entry, decode_entry(as_bytes(front.bytes), id_));
+        KV_CHECK(apply(entry));
+        if (free_buffers_.size() < free_buffers_max &&
+            front.bytes.capacity() <= kept_buffer_bytes_max) {
+            free_buffers_.push_back(std::move(front.bytes));
+        }
+    }
+    return {};
+}
+
+Status Group::apply(const Entry& entry) noexcept {
+    KV_ASSERT(entry.index == applied_.next() && entry.index <= commit_);
+    if (entry.kind == EntryKind::configuration) {
+        KV_TRY(configuration_, decode_configuration(entry.payload));
+    }
+    KV_CHECK(machine_.apply(entry));
+    applied_ = entry.index;
+    return {};
+}
+
+std::string Group::take_buffer() noexcept {
+    std::string buffer;
+    if (!free_buffers_.empty()) {
+        buffer = std::move(free_buffers_.back());
+        free_buffers_.pop_back();
+        buffer.clear();
+    }
+    buffer.resize(entry_header_bytes);
+    return buffer;
+}
+
+}  // namespace kv::consensus

@@ -1,0 +1,26 @@
+#pragma once
+
+/// What the driver of a Raft group needs from durable storage. The consumer's interface:
+/// engine/replica implements it over the WAL of the core. Nothing here waits: what was staged in a
+/// turn becomes durable together, and the owner then calls Group::persisted().
+
+#include <optional>
+
+#include "proto/raft/entry.h"
+
+namespace kv::consensus {
+
+class LogStore {
+public:
+    /// Stages the group's hard state; durable no later than anything staged after it.
+    virtual void save(GroupId group, const HardState& state) noexcept = 0;
+    /// Stages one entry. It replaces any stored at or after its index. `entry.bytes` are copied.
+    virtual void append(GroupId group, const Entry& entry) noexcept = 0;
+    /// Why an entry of `bytes` cannot be stored now: `read_only`, `busy`, `shutting_down`.
+    virtual std::optional<Errc> refusal(std::size_t bytes) const noexcept = 0;
+
+protected:
+    ~LogStore() = default;
+};
+
+}  // namespace kv::consensus

@@ -1,0 +1,177 @@
+// What a Server answers about the node as a whole: INFO, CONFIG GET, COMMAND.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "engine/node/glob.h"
+#include "engine/node/server.h"
+#include "proto/request_check.h"
+
+namespace kv {
+
+namespace {
+
+/// What clients take for the version of Redis whose behaviour they may expect.
+constexpr auto redis_version = "7.0.15";
+
+using Out = std::back_insert_iterator<std::string>;
+
+template <typename T>
+void line(std::string& out, std::string_view name, const T& value) {
+    fmt::format_to(Out(out), "{}:{}\r\n", name, value);
+}
+
+std::string hex_of(StoreId id) {
+    return fmt::format("{:016x}{:016x}", id.high, id.low);
+}
+
+}  // namespace
+
+std::string Server::info(std::span<const std::string_view> sections) {
+    const auto wants = [&](std::string_view name) {
+        if (sections.empty()) return true;
+        return std::any_of(sections.begin(), sections.end(), [&](std::string_view section) {
+            return equals_ignoring_case(section, name) || equals_ignoring_case(section, "all") ||
+                   equals_ignoring_case(section, "default") ||
+                   equals_ignoring_case(section, "everything");
+        });
+    };
+    std::string out;
+    const auto begin = [&](std::string_view title) {
+        if (!out.empty()) out += "\r\n";
+        fmt::format_to(Out(out), "# {}\r\n", title);
+    };
+    const wal::Wal& log = replicas.log();
+    if (wants("server")) {
+        begin("Server");
+        const auto uptime =
+            std::chrono::duration_cast<std::chrono::seconds>(reactor.now() - started_);
+        line(out, "redis_version", redis_version);
+        line(out, "redis_mode", "standalone");
+        line(out, "kv_version", KV_VERSION);
+        line(out, "os", "Linux");
+        line(out, "arch_bits", 64);
+        line(out, "io_backend", facts_.backend);
+        line(out, "process_id", facts_.process_id);
+        line(out, "run_id", hex_of(facts_.store) + "00000000");
+        line(out, "tcp_port", endpoint_.port);
+        line(out, "uptime_in_seconds", uptime.count());
+        line(out, "node_id", facts_.node.value());
+        line(out, "shards", replicas.shards());
+        line(out, "cores", 1);
+    }
+    if (wants("clients")) {
+        begin("Clients");
+        line(out, "connected_clients", connections_.size());
+        line(out, "maxclients", config.client.connections_max);
+        line(out, "blocked_clients", 0);
+        line(out, "stalled_clients_closed", counters.connections_stalled);
+    }
+    if (wants("memory")) {
+        begin("Memory");
+        line(out, "used_memory", replicas.slab().bytes_live());
+        line(out, "used_memory_rss", replicas.slab().bytes_reserved());
+        line(out, "maxmemory", 0);
+        line(out, "maxmemory_policy", "noeviction");
+    }
+    if (wants("persistence")) {
+        begin("Persistence");
+        const wal::WalCounters& wal = log.counters();
+        line(out, "loading", 0);
+        line(out, "aof_enabled", 1);
+        line(out, "aof_last_write_status", log.read_only() ? "err" : "ok");
+        line(out, "wal_sync", log.sync_mode() == wal::SyncMode::dsync ? "dsync" : "fdatasync");
+        line(out, "wal_read_only", log.read_only() ? 1 : 0);
+        line(out, "wal_segments", log.log_segments());
+        line(out, "wal_bytes", log.log_bytes());
+        line(out, "wal_batches", wal.batches);
+        line(out, "wal_records", wal.records);
+        line(out, "wal_written_bytes", wal.bytes);
+        line(out, "wal_rotations", wal.rotations);
+        line(out, "wal_idle_markers", wal.markers);
+        line(out, "wal_full_disk_alarms", wal.full_disk_alarms);
+    }
+    if (wants("stats")) {
+        begin("Stats");
+        line(out, "total_connections_received", counters.connections_received);
+        line(out, "total_commands_processed", counters.requests);
+        line(out, "instantaneous_ops_per_sec", static_cast<std::uint64_t>(requests_per_second_));
+        line(out, "total_net_input_bytes", counters.bytes_in);
+        line(out, "total_net_output_bytes", counters.bytes_out);
+        line(out, "rejected_connections", counters.connections_rejected);
+        line(out, "expired_keys", 0);
+        line(out, "evicted_keys", 0);
+        line(out, "keyspace_hits", counters.hits);
+        line(out, "keyspace_misses", counters.misses);
+        line(out, "commit_timeouts", counters.timeouts);
+        line(out, "sends", counters.sends);
+        line(out, "reactor_turns", reactor.counters().turns);
+    }
+    if (wants("replication")) {
+        begin("Replication");
+        line(out, "role", "master");
+        line(out, "connected_slaves", 0);
+        line(out, "master_replid", hex_of(facts_.store) + "00000000");
+        line(out, "master_repl_offset", log.counters().batches);
+    }
+    if (wants("cluster")) {
+        begin("Cluster");
+        line(out, "cluster_enabled", 0);
+    }
+    if (wants("keyspace")) {
+        begin("Keyspace");
+        const std::uint64_t keys = replicas.keys();
+        if (keys != 0) {
+            fmt::format_to(Out(out), "db0:keys={},expires=0,avg_ttl=0\r\n", keys);
+        }
+    }
+    return out;
+}
+
+void Server::answer_command(std::span<const std::string_view> args, ReplyWriter& reply) {
+    const std::string_view sub = args.empty() ? std::string_view() : args[0];
+    std::vector<std::string_view> names;
+    for (int verb = 1; verb <= static_cast<int>(verb_last); ++verb) {
+        names.push_back(command_name(static_cast<Verb>(verb)));
+    }
+    if (equals_ignoring_case(sub, "count")) {
+        reply.integer(static_cast<std::int64_t>(names.size()));
+    } else if (equals_ignoring_case(sub, "list")) {
+        reply.strings(names);
+    } else {
+        reply.empty_array();  // DOCS and INFO: clients fall back to what they know
+    }
+}
+
+void Server::answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply) {
+    const std::pair<std::string_view, std::string> parameters[] = {
+        {"appendfsync", "always"},
+        {"appendonly", "yes"},
+        {"bind", config.client.bind},
+        {"databases", "1"},
+        {"dir", facts_.data_dir},
+        {"maxclients", std::to_string(config.client.connections_max)},
+        {"maxmemory", "0"},
+        {"maxmemory-policy", "noeviction"},
+        {"port", std::to_string(endpoint_.port)},
+        {"proto-max-bulk-len", std::to_string(config.limits.value_bytes_max)},
+        {"save", ""},
+        {"timeout", "0"},
+    };
+    std::vector<std::string_view> found;
+    for (const auto& [name, value] : parameters) {
+        const bool wanted = std::any_of(patterns.begin(), patterns.end(), [&](std::string_view p) {
+            return glob_match(p, name, true);
+        });
+        if (!wanted) continue;
+        found.push_back(name);
+        found.push_back(value);
+    }
+    reply.strings(found);
+}
+
+}  // namespace kv

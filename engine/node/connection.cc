@@ -1,0 +1,536 @@
+#include "engine/node/connection.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "engine/node/glob.h"
+#include "proto/base/log.h"
+
+namespace kv {
+
+namespace {
+
+constexpr std::size_t kept_buffer_bytes_max = std::size_t{1} << 20;
+/// Index segments that one turn of a KEYS job visits: some thousand keys, well below a millisecond.
+constexpr int scan_segments_per_turn = 4;
+
+ReplyWriter writer_for(const Request& request, std::string& out) noexcept {
+    return ReplyWriter(request.protocol, request.request_id, out);
+}
+
+std::size_t bytes_of(std::span<const std::string_view> args) noexcept {
+    std::size_t bytes = sizeof(Slot);
+    for (const std::string_view arg : args) bytes += arg.size();
+    return bytes;
+}
+
+}  // namespace
+
+Connection::Connection(Services& services, std::int32_t fd, std::string_view refusal)
+    : services_(services),
+      stream_(services.reactor, fd, *this),
+      detector_(services.config.client.line_protocol, services.limits.inline_bytes_max),
+      output_(refusal),
+      last_progress_(services.reactor.now()),
+      finishing_(!refusal.empty()) {}
+
+void Connection::start() {
+    if (!finishing_) stream_.receive();
+    services_.mark(*this);
+}
+
+// --- input ---------------------------------------------------------------------------------------
+
+void Connection::on_received(Bytes bytes) noexcept {
+    services_.counters.bytes_in += bytes.size();
+    if (finishing_) return;
+    if (input_.empty() && !held_back()) {
+        take_input(as_text(bytes));
+    } else {
+        input_.append(as_text(bytes));
+        if (!held_back() && input_.size() >= input_needed_) {
+            const std::string input = std::exchange(input_, {});
+            take_input(input);
+        }
+    }
+    services_.mark(*this);
+}
+
+/// Parses `input`, which is all there is, and keeps what is left of it.
+void Connection::take_input(std::string_view input) {
+    input_needed_ = 0;
+    const std::size_t consumed = parse(input);
+    if (!finishing_) input_.append(input.substr(consumed));
+    if (held_back()) stream_.pause();
+}
+
+bool Connection::held_back() const noexcept {
+    const Config::Client& limits = services_.config.client;
+    return services_.stopping || pipeline_.size() >= limits.pipeline_max ||
+           pipeline_.bytes() >= limits.pipeline_bytes_max ||
+           output_.size() + sending_.size() - sent_ >= limits.output_pause_bytes;
+}
+
+ParseResult Connection::next_request(std::string_view input, Request& out) {
+    if (auto* parser = std::get_if<resp::RespParser>(&parser_)) return parser->next(input, out);
+    if (auto* parser = std::get_if<binary::BinaryParser>(&parser_)) return parser->next(input, out);
+    return std::get<text::TextParser>(parser_).next(input, out);
+}
+
+std::size_t Connection::parse(std::string_view input) {
+    if (std::holds_alternative<std::monostate>(parser_)) {
+        const auto family = detector_.next(input);
+        if (!family) return 0;
+        switch (*family) {
+            case Family::text: parser_.emplace<text::TextParser>(services_.limits); break;
+            case Family::binary: parser_.emplace<binary::BinaryParser>(services_.limits); break;
+            case Family::resp: parser_.emplace<resp::RespParser>(services_.limits); break;
+        }
+    }
+    std::size_t consumed = 0;
+    Request request;
+    while (consumed < input.size() && !held_back() && !finishing_) {
+        const ParseResult result = next_request(input.substr(consumed), request);
+        if (result.status == ParseStatus::need_more) {
+            input_needed_ = result.needed;
+            break;
+        }
+        consumed += result.consumed;
+        if (result.status == ParseStatus::fatal) {
+            execute_batch();
+            // The reply waits for its turn; behind it, the connection is closed.
+            request.verb = Verb::invalid;
+            execute(request, 0, ShardId());
+            finish();
+            break;
+        }
+        if (result.status == ParseStatus::request) stage(std::move(request));
+    }
+    execute_batch();
+    return consumed;
+}
+
+/// Adds a request to the batch, or, when its arguments do not fit one, executes it behind the
+/// batch.
+void Connection::stage(Request&& request) {
+    ++services_.counters.requests;
+    if (request.args.size() > 2 || request.verb == Verb::invalid) {
+        execute_batch();
+        execute(request, 0, ShardId());
+        return;
+    }
+    Pending& pending = batch_[batch_size_];
+    pending.request.verb = request.verb;
+    pending.request.protocol = request.protocol;
+    pending.request.request_id = request.request_id;
+    pending.request.session = request.session;
+    pending.request.sequence = request.sequence;
+    std::copy(request.args.begin(), request.args.end(), pending.args.begin());
+    pending.request.args = std::span(pending.args).first(request.args.size());
+    if (request.verb == Verb::get || request.verb == Verb::set) {
+        pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
+    }
+    if (request.verb == Verb::get) {
+        const Store& store = services_.replicas.store(pending.shard);
+        pending.hash = store.hash(pending.args[0]);
+        store.prefetch(pending.hash);
+    }
+    if (++batch_size_ == batch_max) execute_batch();
+}
+
+void Connection::execute_batch() {
+    const std::size_t size = std::exchange(batch_size_, 0);
+    for (std::size_t i = 0; i < size; ++i) {
+        const Pending& pending = batch_[i];
+        if (pending.request.verb != Verb::get) continue;
+        services_.replicas.store(pending.shard).prefetch_block(pending.hash);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        if (finishing_) break;  // QUIT: what comes behind it is not begun
+        execute(batch_[i].request, batch_[i].hash, batch_[i].shard);
+    }
+}
+
+// --- execution -----------------------------------------------------------------------------------
+
+bool Connection::is_write(Verb verb) const noexcept {
+    return verb == Verb::set || verb == Verb::del || verb == Verb::mset || verb == Verb::flushall;
+}
+
+void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
+    if (is_write(request.verb)) {
+        write(request);
+    } else if (pipeline_.empty() && request.verb == Verb::get) {
+        get_now(request, hash, shard);
+    } else if (pipeline_.empty() && request.verb != Verb::keys) {
+        answer_now(request);
+    } else {
+        Slot& slot = pipeline_.push(request, bytes_of(request.args));
+        slot.hash = hash;
+        slot.shard = shard.value();
+        if (request.verb == Verb::invalid) {
+            slot.state = Slot::State::done;
+            slot.failed = true;
+            slot.error = request.error;
+            slot.reply = std::make_unique<std::string>(request.error_text);
+        } else {
+            pipeline_.park(slot, request.args);
+        }
+    }
+    // Nothing behind QUIT is begun, also when its own turn to be answered has not come.
+    if (request.verb == Verb::quit) finish();
+}
+
+void Connection::get_now(const Request& request, std::uint64_t hash, ShardId shard) {
+    const auto found = services_.replicas.store(shard).get(request.args[0], hash);
+    if (found) {
+        ++services_.counters.hits;
+        writer_for(request, output_).value(found->value);
+    } else {
+        ++services_.counters.misses;
+        writer_for(request, output_).absent();
+    }
+}
+
+void Connection::write(const Request& request) {
+    const std::span<const std::string_view> args = request.args;
+    const std::uint64_t number = pipeline_.tail();
+    Slot& slot = pipeline_.push(request, bytes_of(args));
+    slot.begun_ns = services_.reactor.now().time_since_epoch().count();
+    const Placement& placement = services_.replicas.placement();
+    Command command;
+    command.session = request.session;
+    command.sequence = request.sequence;
+    switch (request.verb) {
+        case Verb::set:
+            command.key = args[0];
+            command.value = args[1];
+            propose(number, placement.shard_of(command.key), command);
+            break;
+        case Verb::mset:
+            for (std::size_t i = 0; i + 1 < args.size(); i += 2) {
+                command.key = args[i];
+                command.value = args[i + 1];
+                propose(number, placement.shard_of(command.key), command);
+            }
+            break;
+        case Verb::del:
+            command.kind = CommandKind::del;
+            for (const std::string_view key : args) {
+                command.key = key;
+                propose(number, placement.shard_of(key), command);
+            }
+            break;
+        default:
+            KV_ASSERT(request.verb == Verb::flushall);
+            command.kind = CommandKind::flush;
+            for (std::uint16_t i = 0; i < placement.shards(); ++i) {
+                propose(number, ShardId(i), command);
+            }
+            break;
+    }
+    if (slot.parts_left == 0) {
+        slot.state = Slot::State::done;
+        services_.mark(*this);
+    }
+}
+
+void Connection::propose(std::uint64_t number, ShardId shard, const Command& command) {
+    const auto refused = services_.replicas.propose(shard, command, Waiter{this, number});
+    Slot& slot = pipeline_.at(number);
+    if (refused) {
+        slot.failed = true;
+        slot.error = *refused;
+    } else {
+        ++slot.parts_left;
+        ++outstanding_;
+    }
+}
+
+void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
+    --outstanding_;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
+    Slot& slot = pipeline_.at(number);
+    if (slot.state != Slot::State::waiting) return;
+    slot.count += count;
+    ++slot.parts_applied;
+    if (--slot.parts_left == 0) slot.state = Slot::State::done;
+}
+
+void Connection::reply_of_write(const Slot& slot) {
+    ReplyWriter reply(slot.protocol, slot.request_id, output_);
+    if (slot.reply) return reply.error(slot.error, *slot.reply);
+    // Refused in one shard and applied in another: the whole is neither.
+    if (slot.failed && slot.parts_applied != 0) return reply.error(Errc::commit_timeout);
+    if (slot.failed) return reply.error(slot.error);
+    if (slot.verb == Verb::del) return reply.deleted(static_cast<std::int64_t>(slot.count));
+    reply.ok();
+}
+
+/// Everything that needs no log: at once when nothing is before it, else when it is at the head.
+void Connection::answer_now(const Request& request) {
+    ReplyWriter reply = writer_for(request, output_);
+    ReplicaSet& replicas = services_.replicas;
+    const auto find = [&](std::string_view key) {
+        const Store& store = replicas.store(replicas.placement().shard_of(key));
+        return store.get(key, store.hash(key));
+    };
+    switch (request.verb) {
+        case Verb::invalid: return reply.error(request.error, request.error_text);
+        case Verb::ping:
+            if (request.args.empty()) return reply.pong();
+            return reply.pong(request.args[0]);
+        case Verb::echo: return reply.bulk(request.args[0]);
+        case Verb::get: {
+            const std::string_view key = request.args[0];
+            const ShardId shard = replicas.placement().shard_of(key);
+            return get_now(request, replicas.store(shard).hash(key), shard);
+        }
+        case Verb::exists: {
+            std::int64_t count = 0;
+            for (const std::string_view key : request.args) count += find(key) ? 1 : 0;
+            return reply.integer(count);
+        }
+        case Verb::mget: {
+            std::vector<std::optional<std::string_view>> values;
+            values.reserve(request.args.size());
+            for (const std::string_view key : request.args) {
+                const auto found = find(key);
+                ++(found ? services_.counters.hits : services_.counters.misses);
+                values.push_back(found ? std::optional(found->value) : std::nullopt);
+            }
+            return reply.values(values);
+        }
+        case Verb::dbsize: return reply.integer(static_cast<std::int64_t>(replicas.keys()));
+        case Verb::command: return services_.answer_command(request.args, reply);
+        case Verb::config_get: return services_.answer_config_get(request.args, reply);
+        case Verb::info: return reply.bulk(services_.info(request.args));
+        case Verb::select:
+            if (request.args[0] == "0") return reply.ok();
+            return reply.error(Errc::syntax, "DB index is out of range");
+        case Verb::quit:
+        case Verb::client_setinfo: return reply.ok();
+        case Verb::add_server:
+        case Verb::remove_server:
+            return reply.error(
+                Errc::static_membership,
+                fmt::format("{} not available in standalone mode",
+                            request.verb == Verb::add_server ? "ADDSERVER" : "REMOVESERVER"));
+        case Verb::keys:
+        case Verb::set:
+        case Verb::del:
+        case Verb::mset:
+        case Verb::flushall: break;
+    }
+    KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));
+}
+
+// --- KEYS ----------------------------------------------------------------------------------------
+
+void Connection::start_keys(std::uint64_t number, std::string pattern, bool all) {
+    Slot& slot = pipeline_.at(number);
+    slot.state = Slot::State::running;
+    ++outstanding_;
+    services_.reactor.spawn(
+        collect_keys(number, slot.protocol, slot.request_id, std::move(pattern), all));
+}
+
+io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
+                                        std::uint64_t request_id, std::string pattern, bool all) {
+    const std::size_t keys_max = services_.config.limits.keys_reply_max;
+    std::vector<std::string> keys;
+    for (std::uint16_t shard = 0; shard < services_.replicas.shards(); ++shard) {
+        const Store& store = services_.replicas.store(ShardId(shard));
+        Cursor cursor(0);
+        do {
+            for (int i = 0; i < scan_segments_per_turn; ++i) {
+                cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
+                    if (keys.size() > keys_max) return;
+                    if (all || glob_match(pattern, key)) keys.emplace_back(key);
+                });
+                if (cursor == Cursor(0)) break;
+            }
+            co_await io::NextTurn(services_.reactor);
+        } while (cursor != Cursor(0) && keys.size() <= keys_max && !closed_);
+    }
+    auto text = std::make_unique<std::string>();
+    ReplyWriter reply(protocol, request_id, *text);
+    if (keys.size() > keys_max) {
+        const std::string why =
+            fmt::format("KEYS matches more than limits.keys_reply_max = {} keys", keys_max);
+        reply.error(Errc::too_large, why);
+    } else {
+        const std::vector<std::string_view> views(keys.begin(), keys.end());
+        reply.keys(views);
+    }
+    --outstanding_;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) co_return;
+    Slot& slot = pipeline_.at(number);
+    slot.reply = std::move(text);
+    slot.state = Slot::State::done;
+}
+
+// --- the end of a turn ---------------------------------------------------------------------------
+
+/// The memory of the parked GETs that are about to run.
+void Connection::prefetch_parked() {
+    const std::uint64_t end = std::min(pipeline_.tail(), pipeline_.head() + batch_max);
+    for (int pass = 0; pass < 2; ++pass) {
+        for (std::uint64_t number = pipeline_.head(); number < end; ++number) {
+            const Slot& slot = pipeline_.at(number);
+            const bool parked = slot.state == Slot::State::parked;
+            if (!parked && slot.state != Slot::State::done) break;
+            if (!parked || slot.verb != Verb::get) continue;
+            const Store& store = services_.replicas.store(ShardId(slot.shard));
+            pass == 0 ? store.prefetch(slot.hash) : store.prefetch_block(slot.hash);
+        }
+    }
+}
+
+/// Writes the reply of the front request; false when it has none yet.
+bool Connection::answer_front() {
+    Slot& slot = pipeline_.front();
+    switch (slot.state) {
+        case Slot::State::waiting:
+        case Slot::State::running: return false;
+        case Slot::State::parked: {
+            Request request;
+            request.verb = slot.verb;
+            request.protocol = slot.protocol;
+            request.request_id = slot.request_id;
+            request.args = pipeline_.front_args();
+            if (slot.verb == Verb::keys) {
+                const bool all = request.args.empty();
+                start_keys(pipeline_.head(), std::string(all ? "" : request.args[0]), all);
+                return false;
+            }
+            if (slot.verb == Verb::get) {
+                get_now(request, slot.hash, ShardId(slot.shard));
+            } else {
+                answer_now(request);
+            }
+            return true;
+        }
+        case Slot::State::done:
+            if (slot.verb == Verb::keys && slot.reply) {
+                output_.append(*slot.reply);
+            } else {
+                reply_of_write(slot);
+            }
+            return true;
+    }
+    KV_UNREACHABLE();
+}
+
+void Connection::release_answered() {
+    std::size_t ahead = 0;
+    while (!pipeline_.empty()) {
+        if (ahead == 0) prefetch_parked();
+        ahead = (ahead + 1) % batch_max;
+        if (!answer_front()) return;
+        pipeline_.pop();
+    }
+}
+
+void Connection::end_turn() {
+    if (closed_) return;
+    release_answered();
+    while (!input_.empty() && !finishing_ && !held_back() && input_.size() >= input_needed_) {
+        const std::size_t before = input_.size();
+        const std::string input = std::exchange(input_, {});
+        take_input(input);
+        release_answered();
+        if (input_.size() == before) break;  // an incomplete request
+    }
+    if (stream_.paused() && !finishing_ && !input_ended_ && !held_back()) stream_.receive();
+    flush();
+    close_if_done();
+}
+
+void Connection::flush() {
+    if (stream_.sending() || stream_.closing()) return;
+    if (sent_ == sending_.size()) {
+        if (output_.empty()) return;
+        if (sending_.capacity() > kept_buffer_bytes_max) sending_ = {};
+        sending_.clear();
+        sending_.swap(output_);
+        sent_ = 0;
+        last_progress_ = services_.reactor.now();
+    }
+    ++services_.counters.sends;
+    stream_.send(as_bytes(std::string_view(sending_).substr(sent_)));
+}
+
+void Connection::on_sent(std::size_t bytes) noexcept {
+    sent_ += bytes;
+    services_.counters.bytes_out += bytes;
+    last_progress_ = services_.reactor.now();
+    services_.mark(*this);
+}
+
+// --- the end of a connection ---------------------------------------------------------------------
+
+void Connection::on_ended(std::int32_t error) noexcept {
+    input_ended_ = true;
+    // A client may close its half and still read the replies; one that is gone will not.
+    if (error != 0) {
+        close();
+    } else {
+        services_.mark(*this);
+    }
+}
+
+void Connection::finish() noexcept {
+    finishing_ = true;
+    input_.clear();
+    stream_.pause();
+    services_.mark(*this);
+}
+
+void Connection::close_if_done() noexcept {
+    if (!finishing_ && !input_ended_) return;
+    const bool input_left = !finishing_ && held_back() && !input_.empty();
+    if (!pipeline_.empty() || input_left) return;
+    if (!output_.empty() || sent_ != sending_.size()) return;
+    close();
+}
+
+void Connection::close() noexcept {
+    if (!stream_.closing()) stream_.close();
+}
+
+void Connection::on_closed() noexcept {
+    closed_ = true;
+    services_.on_gone(*this);
+}
+
+bool Connection::gone() const noexcept {
+    return closed_ && outstanding_ == 0;
+}
+
+void Connection::check_time(Instant now) noexcept {
+    const Config& config = services_.config;
+    if (stream_.closing()) return;
+    if (sent_ != sending_.size() && now - last_progress_ > config.client.stall_timeout) {
+        ++services_.counters.connections_stalled;
+        log::warn("a client takes no replies, closing its connection",
+                  log::field("unsent_bytes", sending_.size() - sent_ + output_.size()));
+        close();
+        return;
+    }
+    if (pipeline_.empty()) return;
+    Slot& slot = pipeline_.front();
+    const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
+    if (slot.state == Slot::State::waiting && waited > config.commit_timeout) {
+        ++services_.counters.timeouts;
+        slot.state = Slot::State::done;
+        slot.failed = true;
+        slot.error = Errc::commit_timeout;
+        services_.mark(*this);
+    }
+}
+
+}  // namespace kv

@@ -1,0 +1,109 @@
+#pragma once
+
+/// Connection: one client. Takes requests from the front of its byte stream, executes them in
+/// batches with the memory they will touch fetched ahead, and sends their replies in order, one
+/// send a turn. Owner core only; destroyed by the Node after on_gone().
+///
+/// Reading pauses, and TCP pushes back, while pipeline_max requests or pipeline_bytes_max bytes are
+/// unanswered, or output_pause_bytes of replies are not taken. Nothing is dropped.
+
+#include <array>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "engine/node/pipeline.h"
+#include "engine/node/services.h"
+#include "io/socket.h"
+#include "proto/binary/binary_codec.h"
+#include "proto/detect.h"
+#include "proto/resp/resp_codec.h"
+#include "proto/text/text_codec.h"
+
+namespace kv {
+
+class Connection final : private io::Stream::Handler {
+public:
+    /// Takes over the connected descriptor. `refusal`: nothing is read, this is sent, and then the
+    /// connection is closed.
+    Connection(Services& services, std::int32_t fd, std::string_view refusal = {});
+    Connection(const Connection&) = delete;
+
+    void start();
+    /// A command of request `number` was applied.
+    void on_applied(std::uint64_t number, std::uint64_t count) noexcept;
+    /// Collects what is answered, in order, goes on with input that was held back, and sends. When
+    /// the turn ends.
+    void end_turn();
+    /// Once a second or so: unanswered for too long, or a peer that takes nothing.
+    void check_time(Instant now) noexcept;
+    /// Begins nothing more; closes when what was begun is answered and sent.
+    void finish() noexcept;
+    /// Closes without waiting.
+    void close() noexcept;
+
+    /// Nothing will call it any more: it may be destroyed.
+    bool gone() const noexcept;
+
+    bool marked = false;  ///< the Node's: is in its list of this turn
+
+private:
+    // io::Stream::Handler
+    void on_received(Bytes bytes) noexcept override;
+    void on_sent(std::size_t bytes) noexcept override;
+    void on_ended(std::int32_t error) noexcept override;
+    void on_closed() noexcept override;
+
+    /// A request of a batch, with what was looked up for it.
+    struct Pending {
+        Request request;
+        std::array<std::string_view, 2> args;
+        std::uint64_t hash = 0;
+        ShardId shard;
+    };
+    static constexpr std::size_t batch_max = 32;
+
+    void take_input(std::string_view input);
+    std::size_t parse(std::string_view input);
+    ParseResult next_request(std::string_view input, Request& out);
+    void stage(Request&& request);
+    void execute_batch();
+    void execute(const Request& request, std::uint64_t hash, ShardId shard);
+
+    void get_now(const Request& request, std::uint64_t hash, ShardId shard);
+    void answer_now(const Request& request);
+    void write(const Request& request);
+    void propose(std::uint64_t number, ShardId shard, const Command& command);
+    bool is_write(Verb verb) const noexcept;
+    void start_keys(std::uint64_t number, std::string pattern, bool all);
+    io::Task<void> collect_keys(std::uint64_t number, Protocol protocol, std::uint64_t request_id,
+                                std::string pattern, bool all);
+
+    void release_answered();
+    void prefetch_parked();
+    bool answer_front();
+    void reply_of_write(const Slot& slot);
+    bool held_back() const noexcept;
+    void flush();
+    void close_if_done() noexcept;
+
+    Services& services_;
+    io::Stream stream_;
+    Detector detector_;
+    std::variant<std::monostate, text::TextParser, binary::BinaryParser, resp::RespParser> parser_;
+    Pipeline pipeline_;
+    std::array<Pending, batch_max> batch_;
+    std::size_t batch_size_ = 0;
+    std::string input_;             ///< bytes that are not parsed yet
+    std::size_t input_needed_ = 0;  ///< there can be no request before input_ has this many
+    std::string output_;            ///< replies of this turn
+    std::string sending_;           ///< what the kernel is being given
+    std::size_t sent_ = 0;
+    std::uint64_t outstanding_ = 0;  ///< commands and jobs that will still call back
+    Instant last_progress_;          ///< of sending
+    bool input_ended_ = false;
+    bool finishing_ = false;
+    bool closed_ = false;
+};
+
+}  // namespace kv

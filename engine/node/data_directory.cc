@@ -1,0 +1,157 @@
+#include "engine/node/data_directory.h"
+
+#include <fmt/format.h>
+
+#include "proto/base/checksum.h"
+
+namespace kv {
+
+namespace {
+
+constexpr std::uint64_t identity_magic = 0x3145524f5453564bull;  // "KVSTORE1"
+constexpr std::uint16_t identity_version = 1;
+constexpr std::uint64_t known_features = 0;
+constexpr std::size_t checksum_at = 120;
+constexpr auto identity_name = "identity";
+
+std::uint64_t random_word(io::Reactor& reactor) {
+    std::byte bytes[8];
+    reactor.backend().fill_entropy(bytes);
+    return load_le<std::uint64_t>(bytes);
+}
+
+}  // namespace
+
+std::string encode_identity(const Identity& identity) {
+    std::string out(identity_bytes, '\0');
+    char* at = out.data();
+    store_le<std::uint64_t>(at, identity_magic);
+    store_le<std::uint16_t>(at + 8, identity_version);
+    store_le<std::uint32_t>(at + 12, identity.shards);
+    store_le<std::uint64_t>(at + 16, identity.cluster.high);
+    store_le<std::uint64_t>(at + 24, identity.cluster.low);
+    store_le<std::uint64_t>(at + 32, identity.store.high);
+    store_le<std::uint64_t>(at + 40, identity.store.low);
+    store_le<std::uint64_t>(at + 48, identity.node.value());
+    store_le<std::uint64_t>(at + 56, identity.boot);
+    store_le<std::uint64_t>(at + 64, identity.hash_secret);
+    store_le<std::uint64_t>(at + 72, identity.features);
+    store_le<std::uint64_t>(at + 80, identity.generation);
+    store_le<std::uint32_t>(at + 88, identity.cores);
+    store_le<std::uint64_t>(at + checksum_at,
+                            checksum(as_bytes(std::string_view(out).substr(0, checksum_at))));
+    return out;
+}
+
+Result<Identity> decode_identity(std::string_view bytes, const std::string& path) {
+    const char* at = bytes.data();
+    if (bytes.size() != identity_bytes || load_le<std::uint64_t>(at) != identity_magic ||
+        load_le<std::uint64_t>(at + checksum_at) !=
+            checksum(as_bytes(bytes.substr(0, checksum_at)))) {
+        return fail(
+            Errc::damaged,
+            fmt::format("{} is damaged: restore it from a backup, or move the data directory "
+                        "away to start empty",
+                        path));
+    }
+    const auto version = load_le<std::uint16_t>(at + 8);
+    Identity identity;
+    identity.features = load_le<std::uint64_t>(at + 72);
+    if (version != identity_version || (identity.features & ~known_features) != 0) {
+        return fail(
+            Errc::foreign,
+            fmt::format("{} has format {} and features {:#x}, which this version does not know: "
+                        "use the version that wrote it, or a newer",
+                        path, version, identity.features));
+    }
+    identity.shards = load_le<std::uint32_t>(at + 12);
+    identity.cluster = {load_le<std::uint64_t>(at + 16), load_le<std::uint64_t>(at + 24)};
+    identity.store = {load_le<std::uint64_t>(at + 32), load_le<std::uint64_t>(at + 40)};
+    identity.node = NodeId(load_le<std::uint64_t>(at + 48));
+    identity.boot = load_le<std::uint64_t>(at + 56);
+    identity.hash_secret = load_le<std::uint64_t>(at + 64);
+    identity.generation = load_le<std::uint64_t>(at + 80);
+    identity.cores = load_le<std::uint32_t>(at + 88);
+    if (identity.shards == 0 || identity.shards > slot_count || identity.cores == 0) {
+        return fail(Errc::damaged, fmt::format("{} makes no sense: {} shards, {} cores", path,
+                                               identity.shards, identity.cores));
+    }
+    return identity;
+}
+
+io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards) {
+    // A log without its identity would be lost by making another one.
+    KV_CO_TRY(const std::vector<std::string> names,
+              co_await io::list_directory(reactor, wal_directory()));
+    for (const std::string& name : names) {
+        if (!name.ends_with(".wal")) continue;
+        co_return fail(
+            Errc::damaged,
+            fmt::format("{} holds a log, but {}/{} is missing: restore it from a backup, or "
+                        "move the data directory away to start empty",
+                        wal_directory(), path_, identity_name));
+    }
+    identity_.cluster = {random_word(reactor), random_word(reactor)};
+    identity_.store = {random_word(reactor), random_word(reactor)};
+    identity_.hash_secret = random_word(reactor);
+    identity_.node = node;
+    identity_.shards = shards;
+    created_ = true;
+    co_return Status{};
+}
+
+io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, NodeId node,
+                                     std::uint32_t shards) {
+    path_ = std::move(path);
+    KV_CO_CHECK(co_await io::make_directory(reactor, path_));
+    KV_CO_TRY(lock_,
+              co_await io::File::open(reactor, path_ + "/LOCK", io::open_write | io::open_create));
+    const Status locked = co_await lock_.lock();
+    if (!locked && locked.error().code == Errc::locked) {
+        co_return fail(Errc::locked,
+                       fmt::format("{} is in use by another process: stop it, or choose another "
+                                   "directory (node.data_dir)",
+                                   path_));
+    }
+    if (!locked) co_return locked;
+    KV_CO_CHECK(co_await io::make_directory(reactor, wal_directory()));
+    KV_CO_CHECK(co_await io::sync_directory(reactor, path_));
+
+    const std::string identity_path = path_ + "/" + identity_name;
+    auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
+    if (!content && content.error().code == Errc::not_found) {
+        KV_CO_CHECK(co_await make_new(reactor, node, shards));
+    } else if (!content && content.error().code != Errc::too_large) {
+        co_return fail(std::move(content.error()));
+    } else {
+        const std::string bytes = content ? *content : std::string();
+        KV_CO_TRY(identity_, decode_identity(bytes, identity_path));
+    }
+    if (identity_.node != node) {
+        co_return fail(
+            Errc::foreign,
+            fmt::format("{} belongs to node {}, but this is node {}: correct node.id, or "
+                        "choose another directory",
+                        path_, identity_.node.value(), node.value()));
+    }
+    if (identity_.shards != shards) {
+        co_return fail(
+            Errc::foreign,
+            fmt::format("{} was made with {} shards, but cluster.shards is {}: the number "
+                        "cannot change later, set it back",
+                        path_, identity_.shards, shards));
+    }
+    if (identity_.cores != 1 || identity_.generation != 1) {
+        co_return fail(Errc::foreign, fmt::format("{} was written by {} cores, which this version "
+                                                  "cannot read: use a newer one",
+                                                  path_, identity_.cores));
+    }
+    ++identity_.boot;
+    co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+}
+
+io::Task<void> DataDirectory::close() {
+    co_await lock_.close();
+}
+
+}  // namespace kv

@@ -1,0 +1,33 @@
+#pragma once
+
+/// Placement: which shard a slot belongs to, and which Raft group replicates a shard. A table,
+/// never arithmetic in the code paths, so that shards can split and move later. Built when a data
+/// directory is opened; immutable then.
+
+#include <vector>
+
+#include "proto/base/ids.h"
+#include "proto/slot.h"
+
+namespace kv {
+
+class Placement {
+public:
+    /// `shards` shards of contiguous slots, as even as 16384 allows; shard i is group i + 1.
+    explicit Placement(std::uint16_t shards);
+
+    ShardId shard_of(SlotId slot) const noexcept { return ShardId(table_[slot.value()]); }
+    ShardId shard_of(std::string_view key) const noexcept { return shard_of(slot_of(key)); }
+    std::uint16_t shards() const noexcept { return shards_; }
+    static GroupId group_of(ShardId shard) noexcept {
+        return GroupId(std::uint64_t{shard.value()} + 1);
+    }
+    /// The shard that `group` replicates; false when there is none.
+    bool shard_of(GroupId group, ShardId& out) const noexcept;
+
+private:
+    std::uint16_t shards_;
+    std::vector<std::uint16_t> table_;
+};
+
+}  // namespace kv

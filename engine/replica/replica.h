@@ -1,0 +1,88 @@
+#pragma once
+
+/// Replica: one shard on this node: its Raft group, its store, the batch of commands that is being
+/// gathered, and who waits for what. Owner core only; the ReplicaSet of the core is the only door
+/// to it.
+
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "consensus/drive/group.h"
+#include "engine/store/store.h"
+#include "proto/command_codec.h"
+
+namespace kv {
+
+/// Who waits for a command: opaque to the engine, small, copied around.
+struct Waiter {
+    void* owner = nullptr;      ///< null: nobody
+    std::uint64_t request = 0;  ///< which of the owner's requests
+};
+
+/// What became of one command.
+struct Applied {
+    Waiter waiter;
+    std::uint64_t count = 0;  ///< Store::Applied
+    Revision revision;
+};
+
+/// Takes what was applied for local waiters, an entry's worth at a time and in the order of the
+/// log.
+class AppliedHandler {
+public:
+    virtual void on_applied(std::span<const Applied> applied) noexcept = 0;
+
+protected:
+    ~AppliedHandler() = default;
+};
+
+class Replica final : private consensus::StateMachine {
+public:
+    /// An entry is closed when it reaches this size; a larger command gets an entry of its own.
+    static constexpr std::size_t entry_bytes_max = std::size_t{1} << 20;
+
+    Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
+            std::uint64_t hash_secret);
+    Replica(const Replica&) = delete;
+    Replica& operator=(const Replica&) = delete;
+
+    consensus::Group& group() noexcept { return group_; }
+    const consensus::Group& group() const noexcept { return group_; }
+    const Store& store() const noexcept { return store_; }
+    void set_handler(AppliedHandler* handler) noexcept { handler_ = handler; }
+
+    /// Encodes `command` straight into the open batch; `waiter` hears of it when it is applied.
+    /// Nothing: taken. Otherwise the reason, and nothing was done.
+    std::optional<Errc> propose(const Command& command, Waiter waiter, std::uint64_t now_ms);
+    /// Closes the open batch into one entry. At the end of a turn.
+    void close_batch(std::uint64_t now_ms);
+    bool has_open_batch() const noexcept { return !waiters_.empty(); }
+    /// Commands that were taken and not yet applied.
+    std::uint64_t pending() const noexcept { return pending_; }
+
+    /// Frees what a flush has put aside, in slices; true while work remains.
+    bool reclaim(std::size_t entries_max) noexcept { return store_.reclaim(entries_max); }
+
+private:
+    Status apply(const Entry& entry) noexcept override;
+    Status apply_commands(Bytes payload) noexcept;
+
+    struct Proposed {
+        consensus::LogPosition position;
+        std::vector<Waiter> waiters;  ///< of its commands, in order
+    };
+
+    Store store_;
+    consensus::Group group_;
+    AppliedHandler* handler_ = nullptr;
+    std::string batch_;            ///< the open entry: room for its header, then commands
+    std::vector<Waiter> waiters_;  ///< of the commands in batch_
+    std::deque<Proposed> proposed_;
+    std::vector<std::vector<Waiter>> free_waiters_;
+    std::vector<Applied> applied_;
+    std::uint64_t pending_ = 0;
+};
+
+}  // namespace kv

@@ -1,0 +1,197 @@
+#include "engine/replica/replica_set.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kv {
+
+namespace {
+/// Blocks freed in one turn after a flush: well below a millisecond.
+constexpr std::size_t reclaim_per_turn = 4096;
+}  // namespace
+
+ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures)
+    : reactor_(reactor),
+      options_(std::move(options)),
+      failures_(failures),
+      placement_(options_.shards),
+      wal_(reactor, options_.wal, *this),
+      progress_(reactor) {
+    consensus::LogStore& log_store = *this;
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        replicas_.push_back(std::make_unique<Replica>(Placement::group_of(ShardId(i)),
+                                                      options_.node, log_store, slab_,
+                                                      options_.hash_secret));
+    }
+    reactor_.add_turn_hook(*this, io::Reactor::Phase::commit);
+}
+
+ReplicaSet::~ReplicaSet() {
+    reactor_.remove_turn_hook(*this);
+}
+
+io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
+    KV_CO_TRY(wal::Recovered recovered, co_await wal::recover(reactor_, options_.wal, *this));
+    KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
+    const std::uint64_t time = now_ms();
+    for (const auto& replica : replicas_) replica->group().campaign(options_.configuration, time);
+    const auto ready = [](const auto& replica) { return replica->group().ready(); };
+    while (!std::all_of(replicas_.begin(), replicas_.end(), ready)) {
+        if (failed_) co_return fail(Errc::io, "the log failed while the node started");
+        progress_.reset();
+        co_await progress_.wait();
+    }
+    co_return std::move(recovered.report);
+}
+
+io::Task<void> ReplicaSet::stop() {
+    stopping_ = true;
+    while (pending() != 0 && !failed_) {
+        progress_.reset();
+        co_await progress_.wait();
+    }
+    co_await wal_.stop();
+}
+
+void ReplicaSet::set_handler(AppliedHandler* handler) noexcept {
+    for (const auto& replica : replicas_) replica->set_handler(handler);
+}
+
+std::uint64_t ReplicaSet::now_ms() noexcept {
+    return static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
+}
+
+std::optional<Errc> ReplicaSet::propose(ShardId shard, const Command& command, Waiter waiter) {
+    if (stopping_ || failed_) return Errc::shutting_down;
+    Replica& replica = mutable_replica(shard);
+    const bool first = !replica.has_open_batch();
+    if (open_batches_.empty()) turn_ms_ = now_ms();
+    const auto refused = replica.propose(command, waiter, turn_ms_);
+    if (!refused && first) open_batches_.push_back(shard);
+    return refused;
+}
+
+std::uint64_t ReplicaSet::pending() const noexcept {
+    std::uint64_t pending = 0;
+    for (const auto& replica : replicas_) pending += replica->pending();
+    return pending;
+}
+
+std::uint64_t ReplicaSet::keys() const noexcept {
+    std::uint64_t keys = 0;
+    for (const auto& replica : replicas_) keys += replica->store().size();
+    return keys;
+}
+
+std::uint64_t ReplicaSet::digest() const noexcept {
+    std::uint64_t digest = 0;
+    for (const auto& replica : replicas_) {
+        digest = mix_seed(digest, mix_seed(replica->store().digest(), replica->store().size()));
+    }
+    return digest;
+}
+
+// --- the end of a turn ---------------------------------------------------------------------------
+
+void ReplicaSet::at_turn_end() {
+    for (const ShardId shard : open_batches_) mutable_replica(shard).close_batch(turn_ms_);
+    open_batches_.clear();
+    wal_.flush();
+    if (reclaiming_) {
+        reclaiming_ = false;
+        for (const auto& replica : replicas_) {
+            reclaiming_ = replica->reclaim(reclaim_per_turn) || reclaiming_;
+            if (reclaiming_) break;
+        }
+        if (reclaiming_) reactor_.want_turn();
+    }
+}
+
+// --- log store -----------------------------------------------------------------------------------
+
+void ReplicaSet::stage_hard_state(GroupId group, const HardState& state) noexcept {
+    std::byte bytes[hard_state_bytes];
+    encode_hard_state(state, bytes);
+    wal_.stage(wal::RecordKind::hard_state, group, bytes);
+}
+
+void ReplicaSet::save(GroupId group, const HardState& state) noexcept {
+    stage_hard_state(group, state);
+}
+
+void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
+    Staged staged;
+    const bool known = placement_.shard_of(group, staged.shard);
+    KV_ASSERT(known);
+    staged.ticket = wal_.stage(wal::RecordKind::entries, group, entry.bytes);
+    staged.last = {entry.term, entry.index};
+    staged_.push_back(staged);
+}
+
+std::optional<Errc> ReplicaSet::refusal(std::size_t bytes) const noexcept {
+    return wal_.refusal(bytes);
+}
+
+// --- WAL client ----------------------------------------------------------------------------------
+
+void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
+    while (!staged_.empty() && staged_.front().ticket <= ticket) {
+        const Staged staged = staged_.front();
+        staged_.pop_front();
+        const Status applied = mutable_replica(staged.shard).group().persisted(staged.last);
+        if (!applied) {
+            on_failed(applied.error());
+            return;
+        }
+    }
+    reclaiming_ = true;  // looks once; stays only if a flush left something
+    progress_.set();
+}
+
+void ReplicaSet::stage_rotation() noexcept {
+    for (const auto& replica : replicas_) {
+        stage_hard_state(replica->group().id(), replica->group().hard_state());
+    }
+}
+
+void ReplicaSet::on_failed(const Error& error) noexcept {
+    if (failed_) return;
+    failed_ = true;
+    progress_.set();
+    failures_.on_storage_failed(error);
+}
+
+// --- recovery ------------------------------------------------------------------------------------
+
+Status ReplicaSet::on_record(const wal::Record& record, Lsn) {
+    ShardId shard;
+    if (!placement_.shard_of(record.group, shard)) {
+        return fail(Errc::foreign, fmt::format("a record of group {}, but there are {} shards",
+                                               record.group.value(), placement_.shards()));
+    }
+    Replica& replica = mutable_replica(shard);
+    switch (record.kind) {
+        case wal::RecordKind::hard_state: {
+            KV_TRY(const HardState state, decode_hard_state(record.payload));
+            return replica.group().recover(state);
+        }
+        case wal::RecordKind::entries: {
+            Bytes rest = record.payload;
+            while (!rest.empty()) {
+                KV_TRY(const Entry entry, decode_entry(rest, record.group));
+                rest = rest.subspan(entry.bytes.size());
+                KV_CHECK(replica.group().recover(entry));
+            }
+            return {};
+        }
+        case wal::RecordKind::snapshot_mark:
+        case wal::RecordKind::log_reset:
+            return fail(Errc::foreign,
+                        fmt::format("group {} has snapshots, which this version cannot read",
+                                    record.group.value()));
+    }
+    KV_UNREACHABLE();
+}
+
+}  // namespace kv

@@ -1,0 +1,115 @@
+#pragma once
+
+/// ReplicaSet: all replicas of one core and the WAL they share; the only door to them. It carries
+/// the effects of all groups of a turn into one WAL batch, and what becomes durable back into the
+/// groups. Owner core only.
+///
+///     propose() ... end of turn: close batches -> entries -> WAL -> durable -> commit -> apply ->
+///     handler
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/replica/placement.h"
+#include "engine/replica/replica.h"
+#include "engine/wal/recovery.h"
+#include "engine/wal/wal.h"
+#include "io/reactor.h"
+
+namespace kv {
+
+struct ReplicaSetOptions {
+    NodeId node;
+    std::uint16_t shards = 16;
+    std::uint64_t hash_secret = 0;
+    Configuration configuration;  ///< the first entry of every group
+    wal::WalOptions wal;
+};
+
+/// Told when the log has failed: nothing is acknowledged any more, and the process is to end.
+class FailureHandler {
+public:
+    virtual void on_storage_failed(const Error& error) noexcept = 0;
+
+protected:
+    ~FailureHandler() = default;
+};
+
+class ReplicaSet final : private consensus::LogStore,
+                         private wal::WalClient,
+                         private wal::RecoverySink,
+                         private io::TurnHook {
+public:
+    ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
+    ~ReplicaSet();
+
+    /// Recovers the log, applies it, campaigns, and returns once every group is ready.
+    /// Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
+    io::Task<Result<wal::RecoveryReport>> open();
+    /// Refuses new commands, waits for those taken, and stops the log cleanly.
+    io::Task<void> stop();
+
+    void set_handler(AppliedHandler* handler) noexcept;
+
+    const Placement& placement() const noexcept { return placement_; }
+    std::uint16_t shards() const noexcept { return placement_.shards(); }
+    const Replica& replica(ShardId shard) const noexcept { return *replicas_[shard.value()]; }
+    const Store& store(ShardId shard) const noexcept { return replica(shard).store(); }
+
+    /// Proposes `command` to `shard`. Nothing: taken, and the handler will hear of `waiter`.
+    /// Otherwise the reason, and nothing was done.
+    std::optional<Errc> propose(ShardId shard, const Command& command, Waiter waiter);
+    /// Commands that were taken and not yet applied.
+    std::uint64_t pending() const noexcept;
+
+    const wal::Wal& log() const noexcept { return wal_; }
+    wal::Wal& log() noexcept { return wal_; }
+    const Slab& slab() const noexcept { return slab_; }
+    /// Keys of all shards.
+    std::uint64_t keys() const noexcept;
+    /// Of all stores together; for tests. O(n).
+    std::uint64_t digest() const noexcept;
+
+private:
+    // consensus::LogStore
+    void save(GroupId group, const HardState& state) noexcept override;
+    void append(GroupId group, const Entry& entry) noexcept override;
+    std::optional<Errc> refusal(std::size_t bytes) const noexcept override;
+    // wal::WalClient
+    void on_durable(wal::Ticket ticket) noexcept override;
+    void stage_rotation() noexcept override;
+    void on_failed(const Error& error) noexcept override;
+    // wal::RecoverySink
+    Status on_record(const wal::Record& record, Lsn lsn) override;
+    // io::TurnHook
+    void at_turn_end() override;
+
+    void stage_hard_state(GroupId group, const HardState& state) noexcept;
+    std::uint64_t now_ms() noexcept;
+    Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
+
+    /// Entries of one group in one WAL batch.
+    struct Staged {
+        wal::Ticket ticket = 0;
+        ShardId shard;
+        consensus::LogPosition last;
+    };
+
+    io::Reactor& reactor_;
+    const ReplicaSetOptions options_;
+    FailureHandler& failures_;
+    Placement placement_;
+    Slab slab_;
+    wal::Wal wal_;
+    std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard
+    std::vector<ShardId> open_batches_;               ///< shards with commands of this turn
+    std::uint64_t turn_ms_ = 0;                       ///< wall time when the first of them opened
+    std::deque<Staged> staged_;                       ///< in the order of the log
+    io::Event progress_;
+    bool reclaiming_ = false;
+    bool stopping_ = false;
+    bool failed_ = false;
+};
+
+}  // namespace kv

@@ -1,0 +1,82 @@
+#pragma once
+
+/// Recovery: reads the WAL of one core at start, hands every record that was durable to a sink, in
+/// order, and says where the log goes on. Files are hostile input: nothing they hold can do more
+/// than make recovery fail with a file and an offset.
+///
+/// The log is the chain of segments, each naming its predecessor and where that ends. At each
+/// position one batch is expected: number, chain and epoch are known beforehand. It is `valid` when
+/// its checksums hold and it is that one. When it is not, there are two explanations: a write that
+/// was never acknowledged did not reach the disk whole (a torn tail, to be cut), or data that was
+/// acknowledged has been damaged (to be refused). A later batch tells them apart, for each says how
+/// far the log was durable when it was made: `proof` is a batch header, anywhere behind this
+/// position, with a synced_lsn at or beyond the expected number. And a successor segment is only
+/// begun when all of its predecessor is durable.
+///
+///     at recorded end   the successor's header says that this segment ends here
+///     successor         a later segment of the chain exists
+///
+///     at recorded end | successor | valid | proof | verdict
+///     ----------------+-----------+-------+-------+------------------------------------------
+///           -         |     -     |  yes  |   -   | accept
+///           -         |     -     |   -   |   -   | torn: end of the log, cut here
+///           -         |     -     |   -   |  yes  | damaged
+///           -         |    yes    |  yes  |   -   | accept
+///           -         |    yes    |   -   |  any  | damaged
+///          yes        |    yes    |  any  |  any  | next segment: what lies here is void
+///
+/// What was cut is void for ever: the log goes on in a new segment, whose header records the end of
+/// its predecessor. Only behind a clean-stop marker does it go on in place.
+
+#include <functional>
+#include <string>
+
+#include "engine/wal/record.h"
+#include "engine/wal/wal.h"
+
+namespace kv::wal {
+
+/// What is known at one position of the log; see the table above.
+struct PositionFacts {
+    bool at_recorded_end = false;
+    bool successor = false;
+    bool valid = false;
+    bool proof = false;
+};
+
+enum class Verdict : std::uint8_t { accept, torn, damaged, next_segment };
+Verdict decide(const PositionFacts& facts) noexcept;
+
+/// Takes the records of accepted batches. An error ends recovery.
+class RecoverySink {
+public:
+    virtual Status on_record(const Record& record, Lsn lsn) = 0;
+
+protected:
+    ~RecoverySink() = default;
+};
+
+struct RecoveryReport {
+    std::uint64_t segments = 0;
+    std::uint64_t batches = 0;
+    std::uint64_t records = 0;
+    std::uint64_t bytes = 0;
+    bool clean = false;    ///< the log was stopped cleanly
+    std::string cut_file;  ///< where an unproven tail was cut; empty: nothing was
+    std::uint64_t cut_offset = 0;
+    std::string cut_reason;
+};
+
+struct Recovered {
+    WalPosition position;
+    RecoveryReport report;
+};
+
+/// Reads the log in `options.directory`, which exists. Before anything is read, every file and the
+/// directory are synced. Changes nothing on disk.
+/// Errors: `damaged`, acknowledged data cannot be read back (file, offset, reason); `foreign`, the
+/// files belong to another store or a newer version; `io`; or the sink's.
+io::Task<Result<Recovered>> recover(io::Reactor& reactor, const WalOptions& options,
+                                    RecoverySink& sink);
+
+}  // namespace kv::wal

@@ -1,0 +1,108 @@
+#pragma once
+
+/// Segment files of a WAL: <directory>/g<generation>-c<core>-<number>.wal, preallocated and written
+/// with zeros before use, then used again and again. `number` names the file for ever; which part
+/// of the log it holds is told by the sequence number in its first block. All integers
+/// little-endian:
+///
+///     0  u64  magic            "KVWALSEG"
+///     8  u16  version          1
+///    10  u16  flags            0
+///    12  u32  core
+///    16  u64  store id, high
+///    24  u64  store id, low
+///    32  u64  generation
+///    40  u64  segment          sequence number of this use; never used twice
+///    48  u64  first_lsn        the batch at offset 4096
+///    56  u64  epoch            the boot that opened it
+///    64  u64  predecessor      its sequence number; 0: this is the first of the log
+///    72  u64  predecessor_end  where the predecessor's last batch ends; what lies behind is void
+///    for ever 80  u64  previous         checksum of that last batch; 0 for the first segment of a
+///    log 88  zeros
+///  4088  u64  checksum         XXH3-64 of bytes 0..4087, seeded with mix(store id, segment)
+///
+/// What files there may be:
+///   after a clean stop   the segments of the log, each naming its predecessor, and spares
+///   after a crash        the same; the newest segment may end in a torn batch, the header of a
+///   segment
+///                        whose first write was under way may be torn, a spare may be shorter than
+///                        a segment or hold anything
+/// A spare is a file that is not part of the log: never used, or released. Files are released
+/// oldest first and used again in that order, so what is left of released segments always joins the
+/// log.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "io/file.h"
+#include "proto/base/ids.h"
+
+namespace kv::wal {
+
+struct SegmentHeader {
+    StoreId store;
+    std::uint32_t core = 0;
+    std::uint64_t generation = 1;
+    SegmentSeq segment;
+    Lsn first_lsn;
+    Epoch epoch;
+    SegmentSeq predecessor;
+    std::uint64_t predecessor_end = 0;
+    std::uint64_t previous = 0;
+};
+
+inline constexpr std::size_t segment_header_bytes = io::block_bytes;
+
+void encode_segment_header(const SegmentHeader& header, MutableBytes block) noexcept;
+/// Errors: `truncated`; `corrupt`, not a header or damaged; `unsupported`, a newer version. A
+/// header of another store is decoded: whoever asks compares the store.
+Result<SegmentHeader> decode_segment_header(Bytes block);
+
+/// Which file a segment is in.
+struct SegmentFile {
+    std::uint64_t generation = 1;
+    std::uint32_t core = 0;
+    std::uint64_t number = 0;
+
+    std::string name() const;
+    /// Nothing when `name` is not a segment's.
+    static std::optional<SegmentFile> parse(std::string_view name);
+};
+
+/// Memory for direct input and output: aligned to blocks; grows, never shrinks. Content is kept
+/// when it grows.
+class AlignedBuffer {
+public:
+    AlignedBuffer() noexcept = default;
+    explicit AlignedBuffer(std::size_t bytes) { reserve(bytes, 0); }
+    /// Makes room for `bytes`, keeping the first `kept` of what there is.
+    void reserve(std::size_t bytes, std::size_t kept);
+    std::size_t capacity() const noexcept { return capacity_; }
+    std::byte* data() noexcept { return memory_.get(); }
+    MutableBytes first(std::size_t bytes) noexcept { return {data(), bytes}; }
+
+private:
+    struct Free {
+        void operator()(std::byte* memory) const noexcept;
+    };
+    std::unique_ptr<std::byte, Free> memory_;
+    std::size_t capacity_ = 0;
+};
+
+/// How segment files are opened and made durable.
+enum class SyncMode : std::uint8_t {
+    dsync,      ///< direct writes with RWF_DSYNC: one operation, no kernel worker
+    fdatasync,  ///< buffered writes, each followed by a sync
+};
+
+/// Opens a segment file for writing as `mode` needs it. Error `io` where direct access is refused.
+io::Task<Result<io::File>> open_segment(io::Reactor& reactor, std::string path, SyncMode mode,
+                                        bool create);
+
+/// Makes `file` a spare of `segment_bytes`: reserved, written with zeros, durable, and so is its
+/// name in `directory`. Gives way between writes. Errors: `no_space`, `io`.
+io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file, std::string directory,
+                              std::uint64_t segment_bytes);
+
+}  // namespace kv::wal

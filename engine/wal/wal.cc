@@ -1,0 +1,568 @@
+#include "engine/wal/wal.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+#include "proto/base/log.h"
+
+namespace kv::wal {
+
+namespace {
+
+/// Each buffer starts with room for a segment header, so that the first batch of a segment and the
+/// header are one contiguous write.
+constexpr std::size_t lead_bytes = segment_header_bytes;
+constexpr std::size_t free_batches_max = Wal::batches_in_flight_max + 2;
+/// Part of a segment that clients' records leave free when no spare is there: hard states and
+/// markers must always fit.
+constexpr std::uint64_t reserve_divisor = 16;
+
+bool try_again(std::int32_t result) noexcept {
+    return result == -EINTR || result == -EAGAIN;
+}
+
+}  // namespace
+
+/// A batch from its gathering to its acknowledgement.
+struct Wal::Batch {
+    AlignedBuffer buffer;
+    std::size_t payload_bytes = 0;
+    std::uint32_t records = 0;
+    std::uint16_t flags = 0;
+    Ticket ticket = 0;  ///< 0: a marker or a rotation batch, of which nobody waits
+
+    std::size_t total_bytes() const noexcept {
+        return round_up(batch_header_bytes + payload_bytes, io::block_bytes);
+    }
+    MutableBytes record_room(std::size_t bytes) {
+        const std::size_t begin = lead_bytes + batch_header_bytes;
+        // Whole blocks, since the padding is written too.
+        const std::size_t wanted = round_up(begin + payload_bytes + bytes, io::block_bytes);
+        buffer.reserve(wanted, begin + payload_bytes);
+        return {buffer.data() + begin + payload_bytes, bytes};
+    }
+};
+
+/// One batch on its way to the disk: a write, perhaps continued, and a sync where the mode needs
+/// one.
+struct Wal::Write : io::Op {
+    explicit Write(Wal& w) noexcept : Op(&Wal::written), wal(w) {}
+    Wal& wal;
+    std::unique_ptr<Batch> batch;
+    Lsn lsn;
+    Lsn synced_lsn;
+    std::int32_t fd = -1;
+    std::uint64_t offset = 0;  ///< of the next byte to be written
+    MutableBytes rest;         ///< not yet written
+    bool syncing = false;
+    bool durable = false;
+};
+
+Wal::Wal(io::Reactor& reactor, WalOptions options, WalClient& client)
+    : reactor_(reactor),
+      options_(std::move(options)),
+      client_(client),
+      gathering_(empty_batch()),
+      marker_timer_(*this),
+      retry_timer_(*this),
+      spares_event_(reactor),
+      progress_(reactor),
+      keeper_ended_(reactor) {
+    KV_ASSERT(options_.segment_bytes % io::block_bytes == 0);
+    KV_ASSERT(options_.segment_bytes >= 4 * io::block_bytes);
+    KV_ASSERT(options_.epoch.value() > 0);
+}
+
+Wal::~Wal() {
+    reactor_.timers().disarm(marker_timer_);
+    reactor_.timers().disarm(retry_timer_);
+}
+
+std::string Wal::path_of(const SegmentFile& file) const {
+    return options_.directory + "/" + file.name();
+}
+
+// --- opening -------------------------------------------------------------------------------------
+
+io::Task<void> Wal::choose_sync_mode() {
+    mode_ = SyncMode::fdatasync;
+    if (!options_.try_direct) co_return;
+    // Some file systems refuse direct access or synced writes; a scratch file tells.
+    const std::string path = options_.directory + "/probe.tmp";
+    auto opened = co_await open_segment(reactor_, path, SyncMode::dsync, true);
+    if (!opened) {
+        log::warn("direct writes are refused, using buffered writes and fdatasync",
+                  log::field("directory", options_.directory),
+                  log::field("error", opened.error().text()));
+        co_return;
+    }
+    io::File probe = *std::move(opened);
+    AlignedBuffer block(io::block_bytes);
+    std::memset(block.data(), 0, io::block_bytes);
+    const Bytes content = block.first(io::block_bytes);
+    const Status status = co_await probe.write_at(0, content, true);
+    co_await probe.close();
+    const Status removed = co_await io::remove_file(reactor_, path);
+    static_cast<void>(removed);  // an empty scratch file hurts nobody; recovery passes over it
+    if (status || status.error().code == Errc::no_space) {
+        mode_ = SyncMode::dsync;
+    } else {
+        log::warn("synced writes are refused, using buffered writes and fdatasync",
+                  log::field("directory", options_.directory),
+                  log::field("error", status.error().text()));
+    }
+}
+
+io::Task<Status> Wal::open(WalPosition position) {
+    position_ = std::move(position);
+    durable_ = Lsn(position_.next_lsn.value() - 1);
+    proven_ = durable_;
+    last_record_lsn_ = durable_;
+    co_await choose_sync_mode();
+    if (position_.clean && !position_.log.empty()) {
+        const WalPosition::File& newest = position_.log.back();
+        KV_ASSERT(newest.segment == position_.segment);
+        KV_CO_TRY(current_, co_await open_segment(reactor_, path_of(newest.file), mode_, false));
+        current_bytes_ = newest.bytes;
+    }
+    for (const WalPosition::File& spare : position_.spares) unopened_spares_.push_back(spare);
+    position_.spares.clear();
+    // The first batch may need a segment at once.
+    if (current_bytes_ == 0) {
+        KV_CO_CHECK(co_await add_spare());
+    }
+    keeper_started_ = true;
+    spares_event_.set();
+    reactor_.spawn(keep_spares());
+    co_return Status{};
+}
+
+// --- spares --------------------------------------------------------------------------------------
+
+bool Wal::log_is_full() const noexcept {
+    return options_.bytes_max != 0 && spares_.empty() && unopened_spares_.empty() &&
+           log_bytes() + options_.segment_bytes > options_.bytes_max;
+}
+
+std::uint64_t Wal::log_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (const WalPosition::File& file : position_.log) bytes += file.bytes;
+    return bytes;
+}
+
+io::Task<Status> Wal::add_spare() {
+    while (!unopened_spares_.empty()) {
+        const WalPosition::File file = unopened_spares_.front();
+        unopened_spares_.pop_front();
+        if (file.bytes == options_.segment_bytes) co_return co_await open_spare(file);
+        // Of another size: its name goes, a new one of the right size is made.
+        KV_CO_CHECK(co_await io::remove_file(reactor_, path_of(file.file)));
+    }
+    co_return co_await make_spare();
+}
+
+io::Task<Status> Wal::open_spare(WalPosition::File file) {
+    Spare spare;
+    spare.file = file;
+    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
+    spares_.push_back(std::move(spare));
+    ++counters_.segments_reused;
+    co_return Status{};
+}
+
+io::Task<Status> Wal::make_spare() {
+    Spare spare;
+    spare.file.file = SegmentFile{options_.generation, options_.core, position_.next_number++};
+    spare.file.bytes = options_.segment_bytes;
+    const std::string path = path_of(spare.file.file);
+    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path, mode_, true));
+    Status status =
+        co_await fill_segment(reactor_, spare.handle, options_.directory, options_.segment_bytes);
+    if (status) {
+        // Sequence number 0 says: prepared, not part of the log.
+        SegmentHeader header;
+        header.store = options_.store;
+        header.core = options_.core;
+        header.generation = options_.generation;
+        AlignedBuffer block(segment_header_bytes);
+        const MutableBytes content = block.first(segment_header_bytes);
+        encode_segment_header(header, content);
+        status = co_await spare.handle.write_at(0, content, false);
+        if (status) status = co_await spare.handle.sync();
+    }
+    if (!status) {
+        co_await spare.handle.close();
+        const Status removed = co_await io::remove_file(reactor_, path);
+        static_cast<void>(removed);  // a file that stays is a spare to the next start
+        co_return status;
+    }
+    spares_.push_back(std::move(spare));
+    ++counters_.segments_made;
+    co_return Status{};
+}
+
+io::Task<void> Wal::keep_spares() {
+    while (!stopping_ && !failed_) {
+        co_await spares_event_.wait();
+        spares_event_.reset();
+        while (!stopping_ && !failed_ && spares_.size() < spares_wanted && !log_is_full()) {
+            const Status status = co_await add_spare();
+            if (!status && status.error().code == Errc::no_space) {
+                if (!no_space_) {
+                    no_space_ = true;
+                    ++counters_.full_disk_alarms;
+                    log::error("disk full: no room for a WAL segment, writes are refused soon",
+                               log::field("directory", options_.directory),
+                               log::field("bytes_needed", options_.segment_bytes));
+                }
+                reactor_.timers().arm(retry_timer_, reactor_.now() + no_space_retry_delay);
+                break;
+            }
+            if (!status) {
+                fail(status.error());
+                break;
+            }
+            if (no_space_) {
+                no_space_ = false;
+                log::info("there is room for WAL segments again, writes are accepted");
+            }
+            start_waiting();  // a rotation may have waited for this spare
+        }
+    }
+    keeper_ended_.set();
+}
+
+void Wal::release_before(SegmentSeq first_kept) {
+    while (!position_.log.empty() && position_.log.front().segment < first_kept &&
+           position_.log.front().segment < position_.segment) {
+        unopened_spares_.push_back(position_.log.front());
+        position_.log.erase(position_.log.begin());
+    }
+    spares_event_.set();
+}
+
+io::Task<void> Wal::close_file(io::File file) {
+    co_await file.close();
+    --closing_files_;
+    progress_.set();
+}
+
+// --- gathering -----------------------------------------------------------------------------------
+
+std::unique_ptr<Wal::Batch> Wal::empty_batch() {
+    if (free_batches_.empty()) return std::make_unique<Batch>();
+    std::unique_ptr<Batch> batch = std::move(free_batches_.back());
+    free_batches_.pop_back();
+    batch->payload_bytes = 0;
+    batch->records = 0;
+    batch->flags = 0;
+    batch->ticket = 0;
+    return batch;
+}
+
+std::size_t Wal::record_bytes_max() const noexcept {
+    const std::uint64_t room =
+        options_.segment_bytes - segment_header_bytes - batch_header_bytes - record_header_bytes;
+    // The rotation batch shares the segment; half of it is more than the hard states ever need.
+    return static_cast<std::size_t>(room / 2);
+}
+
+std::uint64_t Wal::staged_bytes() const noexcept {
+    return waiting_bytes_ + (gathering_->records != 0 ? gathering_->total_bytes() : 0);
+}
+
+std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
+    if (failed_ || stopping_) return Errc::shutting_down;
+    if (!no_space_ && !log_is_full()) return std::nullopt;
+    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
+    const std::uint64_t room =
+        current + spares_.size() * (options_.segment_bytes - segment_header_bytes);
+    const std::uint64_t needed = staged_bytes() + batch_header_bytes + record_bytes(bytes) +
+                                 io::block_bytes + options_.segment_bytes / reserve_divisor;
+    if (room >= needed) return std::nullopt;
+    return no_space_ ? Errc::read_only : Errc::busy;
+}
+
+void Wal::append_record(RecordKind kind, GroupId group, Bytes payload) {
+    const std::size_t bytes = record_bytes(payload.size());
+    write_record(gathering_->record_room(bytes), kind, group, payload);
+    gathering_->payload_bytes += bytes;
+    ++gathering_->records;
+    ++counters_.records;
+}
+
+Ticket Wal::stage(RecordKind kind, GroupId group, Bytes payload) {
+    KV_ASSERT(payload.size() <= record_bytes_max());
+    const std::size_t after =
+        batch_header_bytes + gathering_->payload_bytes + record_bytes(payload.size());
+    const std::size_t limit = std::min<std::size_t>(options_.batch_bytes_max, record_bytes_max());
+    if (gathering_->records != 0 && after > limit) close_gathering();
+    append_record(kind, group, payload);
+    return next_ticket_;
+}
+
+void Wal::close_gathering() {
+    gathering_->ticket = next_ticket_++;
+    waiting_bytes_ += gathering_->total_bytes();
+    waiting_.push_back(std::move(gathering_));
+    gathering_ = empty_batch();
+}
+
+void Wal::flush() {
+    if (failed_) return;
+    // What waits already goes first; meanwhile the batch behind it grows.
+    const bool may_close = gathering_->records != 0 && waiting_.empty() &&
+                           in_flight_.size() < batches_in_flight_max &&
+                           (in_flight_.empty() || gathering_->total_bytes() >= gather_bytes);
+    if (may_close) close_gathering();
+    start_waiting();
+}
+
+// --- writing -------------------------------------------------------------------------------------
+
+bool Wal::fits(const Batch& batch) const noexcept {
+    return position_.end + batch.total_bytes() <= current_bytes_;
+}
+
+void Wal::start_waiting() {
+    while (!failed_ && !waiting_.empty() && in_flight_.size() < batches_in_flight_max) {
+        if (!fits(*waiting_.front())) {
+            // A segment ends where all of it is durable: recovery relies on it.
+            if (!in_flight_.empty() || !rotate()) return;
+            continue;
+        }
+        std::unique_ptr<Batch> batch = std::move(waiting_.front());
+        waiting_.pop_front();
+        waiting_bytes_ -= batch->total_bytes();
+        begin_write(std::move(batch), false);
+    }
+}
+
+bool Wal::rotate() {
+    spares_event_.set();
+    if (spares_.empty()) return false;
+    Spare spare = std::move(spares_.front());
+    spares_.pop_front();
+    if (current_.is_open()) {
+        ++closing_files_;
+        reactor_.spawn(close_file(std::move(current_)));
+    }
+    current_ = std::move(spare.handle);
+    current_bytes_ = spare.file.bytes;
+
+    std::unique_ptr<Batch> gathered = std::exchange(gathering_, empty_batch());
+    client_.stage_rotation();
+    std::unique_ptr<Batch> first = std::exchange(gathering_, std::move(gathered));
+    KV_ASSERT(first->total_bytes() + segment_header_bytes <= current_bytes_ / 2);
+
+    SegmentHeader header;
+    header.store = options_.store;
+    header.core = options_.core;
+    header.generation = options_.generation;
+    header.segment = position_.next_segment;
+    header.first_lsn = position_.next_lsn;
+    header.epoch = options_.epoch;
+    header.predecessor = position_.segment;
+    header.predecessor_end = position_.end;
+    header.previous = position_.previous;
+    first->buffer.reserve(lead_bytes + first->total_bytes(),
+                          lead_bytes + batch_header_bytes + first->payload_bytes);
+    encode_segment_header(header, first->buffer.first(segment_header_bytes));
+
+    spare.file.segment = header.segment;
+    position_.log.push_back(spare.file);
+    position_.segment = header.segment;
+    position_.next_segment = header.segment.next();
+    position_.end = segment_header_bytes;
+    ++counters_.rotations;
+    begin_write(std::move(first), true);
+    return true;
+}
+
+void Wal::begin_write(std::unique_ptr<Batch> batch, bool with_segment_header) {
+    const std::size_t total = batch->total_bytes();
+    batch->buffer.reserve(lead_bytes + total,
+                          lead_bytes + batch_header_bytes + batch->payload_bytes);
+    const MutableBytes memory = batch->buffer.first(lead_bytes + total);
+    BatchHeader header;
+    header.flags = batch->flags;
+    header.store = options_.store;
+    header.segment = position_.segment;
+    header.lsn = position_.next_lsn;
+    header.synced_lsn = durable_;
+    header.epoch = options_.epoch;
+    header.previous = position_.previous;
+    header.payload_bytes = static_cast<std::uint32_t>(batch->payload_bytes);
+    header.records = batch->records;
+    position_.previous = seal_batch(memory.subspan(lead_bytes), header, position_.end);
+
+    std::unique_ptr<Write> write;
+    if (free_writes_.empty()) {
+        write = std::make_unique<Write>(*this);
+    } else {
+        write = std::move(free_writes_.back());
+        free_writes_.pop_back();
+    }
+    write->lsn = header.lsn;
+    write->synced_lsn = header.synced_lsn;
+    write->fd = current_.fd();
+    write->offset = with_segment_header ? 0 : position_.end;
+    write->rest = with_segment_header ? memory : memory.subspan(lead_bytes);
+    write->syncing = false;
+    write->durable = false;
+    if ((batch->flags & batch_marker) == 0) last_record_lsn_ = header.lsn;
+    position_.next_lsn = header.lsn.next();
+    position_.end += total;
+    ++counters_.batches;
+    counters_.bytes += write->rest.size();
+    write->batch = std::move(batch);
+    Write& started = *write;
+    in_flight_.push_back(std::move(write));
+    go_on(started, 0);
+}
+
+void Wal::written(io::Op& op, std::int32_t result, io::Completion) noexcept {
+    auto& write = static_cast<Write&>(op);
+    write.wal.go_on(write, result);
+}
+
+/// The next step of a write whose last step ended with `result` (0 at first).
+void Wal::go_on(Write& write, std::int32_t result) {
+    if (result < 0 && !try_again(result)) {
+        const std::string path = path_of(position_.log.back().file);
+        fail(io::io_error(result, write.syncing ? "sync" : "write", path));
+        return;
+    }
+    if (failed_) return;
+    io::OpRequest request;
+    request.fd = write.fd;
+    if (!write.syncing) {
+        if (result > 0) {
+            // A short direct write may end inside a block, which is then written once more: nobody
+            // has been promised any of it.
+            const std::size_t taken = static_cast<std::size_t>(result);
+            const std::size_t step =
+                taken == write.rest.size() ? taken : taken / io::block_bytes * io::block_bytes;
+            write.rest = write.rest.subspan(step);
+            write.offset += step;
+        }
+        if (!write.rest.empty()) {
+            request.code = io::OpCode::write;
+            request.flags = mode_ == SyncMode::dsync ? io::write_dsync : 0u;
+            request.offset = write.offset;
+            request.data = write.rest.data();
+            request.bytes = static_cast<std::uint32_t>(write.rest.size());
+            write.set_request(request);
+            reactor_.backend().submit(write);
+            return;
+        }
+        // Only now: a sync promises nothing about writes that have not completed.
+        if (mode_ == SyncMode::fdatasync) {
+            write.syncing = true;
+            result = -EAGAIN;
+        }
+    }
+    if (write.syncing && result < 0) {
+        request.code = io::OpCode::sync;
+        write.set_request(request);
+        reactor_.backend().submit(write);
+        return;
+    }
+    write.durable = true;
+    acknowledge();
+}
+
+void Wal::acknowledge() {
+    Ticket ticket = 0;
+    while (!in_flight_.empty() && in_flight_.front()->durable) {
+        std::unique_ptr<Write> write = std::move(in_flight_.front());
+        in_flight_.pop_front();
+        durable_ = write->lsn;
+        proven_ = std::max(proven_, write->synced_lsn);
+        if (write->batch->ticket != 0) ticket = write->batch->ticket;
+        if (free_batches_.size() < free_batches_max)
+            free_batches_.push_back(std::move(write->batch));
+        write->batch.reset();
+        free_writes_.push_back(std::move(write));
+    }
+    if (ticket != 0) client_.on_durable(ticket);
+    if (last_record_lsn_ > proven_ && !marker_timer_.armed()) {
+        reactor_.timers().arm(marker_timer_, reactor_.now() + idle_marker_delay);
+    }
+    progress_.set();
+}
+
+void Wal::fail(const Error& error) {
+    if (failed_) return;
+    failed_ = true;
+    progress_.set();
+    spares_event_.set();
+    client_.on_failed(error);
+}
+
+// --- markers and the end -------------------------------------------------------------------------
+
+void Wal::queue_marker(std::uint16_t flags) {
+    std::unique_ptr<Batch> marker = empty_batch();
+    marker->flags = static_cast<std::uint16_t>(batch_marker | flags);
+    marker->record_room(0);
+    waiting_bytes_ += marker->total_bytes();
+    waiting_.push_back(std::move(marker));
+    ++counters_.markers;
+    start_waiting();
+}
+
+void Wal::marker_due() {
+    if (failed_ || stopping_ || last_record_lsn_ <= proven_) return;
+    const bool idle = gathering_->records == 0 && waiting_.empty() && in_flight_.empty();
+    if (idle) {
+        queue_marker(0);
+    } else {
+        reactor_.timers().arm(marker_timer_, reactor_.now() + idle_marker_delay);
+    }
+}
+
+io::Task<void> Wal::drain() {
+    while (!failed_) {
+        start_waiting();
+        // Without a spare, what waits cannot be written; nobody was promised any of it.
+        const bool stuck = in_flight_.empty() && spares_.empty();
+        if (in_flight_.empty() && (waiting_.empty() || stuck)) co_return;
+        progress_.reset();
+        co_await progress_.wait();
+    }
+}
+
+io::Task<void> Wal::stop() {
+    stopping_ = true;
+    if (keeper_started_) {
+        spares_event_.set();
+        co_await keeper_ended_.wait();
+    }
+    if (gathering_->records != 0) close_gathering();
+    co_await drain();
+    if (!failed_ && waiting_.empty() && position_.segment.value() != 0) {
+        queue_marker(batch_clean);
+        co_await drain();
+    }
+    reactor_.timers().disarm(marker_timer_);
+    reactor_.timers().disarm(retry_timer_);
+    // After a failure writes may still be under way: the process is about to end.
+    while (!in_flight_.empty() && !failed_) {
+        progress_.reset();
+        co_await progress_.wait();
+    }
+    while (closing_files_ != 0) {
+        progress_.reset();
+        co_await progress_.wait();
+    }
+    if (in_flight_.empty()) co_await current_.close();
+    while (!spares_.empty()) {
+        Spare spare = std::move(spares_.front());
+        spares_.pop_front();
+        co_await spare.handle.close();
+    }
+}
+
+}  // namespace kv::wal

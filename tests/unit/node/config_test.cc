@@ -1,0 +1,298 @@
+#include "engine/node/config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+namespace kv {
+namespace {
+
+std::string read_file(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// What is wrong with `toml`, or "" when nothing is.
+std::string errors_of(std::string_view toml) {
+    const Result<Config> config = parse_config(toml, "f.toml");
+    if (config) return {};
+    EXPECT_EQ(config.error().code, Errc::config);
+    return config.error().detail;
+}
+
+TEST(Config, AnEmptyFileIsTheDefault) {
+    const Result<Config> config = parse_config("", "f.toml");
+    ASSERT_TRUE(config) << config.error().text();
+    EXPECT_EQ(*config, Config{});
+}
+
+TEST(Config, TheDefaultsPassTheirOwnChecks) {
+    EXPECT_TRUE(check_config(Config{}));
+    for (const ConfigKey& key : config_keys()) {
+        Config config;
+        if (key.default_value.empty() || key.name.starts_with("cluster.nodes.")) continue;
+        std::string value = key.default_value;
+        if (value.starts_with('"')) value = value.substr(1, value.size() - 2);
+        const Status set = set_key(config, key.name, value);
+        EXPECT_TRUE(set) << set.error().text();
+        EXPECT_EQ(config, Config{}) << key.name;
+    }
+}
+
+TEST(Config, TheShippedFileIsTheDefaultAndNamesEveryKey) {
+    const Result<Config> config = load_config(KV_CONF_FILE);
+    ASSERT_TRUE(config) << config.error().text();
+    EXPECT_EQ(*config, Config{});
+    const std::string text = read_file(KV_CONF_FILE);
+    for (const ConfigKey& key : config_keys()) {
+        const std::string last = key.name.substr(key.name.rfind('.') + 1);
+        EXPECT_NE(text.find('\n' + last + " = "), text.find("\n# " + last + " = ")) << key.name;
+    }
+    // kv-server --print-config writes this file, below its first lines.
+    EXPECT_TRUE(text.ends_with(print_config(Config{})));
+}
+
+TEST(Config, EveryKeyIsRead) {
+    const Result<Config> config = parse_config(R"(
+commit_timeout = "250ms"
+[node]
+id = 3
+data_dir = "/var/lib/kv \"x\""
+[client]
+bind = "::1"
+port = 7000
+line_protocol = "resp"
+connections_max = 5
+stall_timeout = "2min"
+output_pause_bytes = "1 MiB"
+pipeline_max = 7
+pipeline_bytes_max = 8192
+[cluster]
+shards = 4
+[[cluster.nodes]]
+id = 3
+host = "a"
+[[cluster.nodes]]
+id = 4
+host = "b"
+peer_port = 1
+client_port = 2
+[limits]
+value_bytes_max = "4KiB"
+request_bytes_max = "1MiB"
+keys_reply_max = 9
+[wal]
+segment_bytes = "16KiB"
+sync = "fdatasync"
+batch_bytes_max = 4096
+bytes_max = "1GiB"
+[reactor]
+cpu = 0
+poll_us = 50
+[log]
+level = "debug"
+format = "logfmt"
+)",
+                                               "f.toml");
+    ASSERT_TRUE(config) << config.error().text();
+    Config expected;
+    expected.commit_timeout = 250ms;
+    expected.node = {.id = NodeId(3), .data_dir = "/var/lib/kv \"x\""};
+    expected.client = {.bind = "::1",
+                       .port = 7000,
+                       .line_protocol = LineProtocol::resp,
+                       .connections_max = 5,
+                       .stall_timeout = 120s,
+                       .output_pause_bytes = 1_MiB,
+                       .pipeline_max = 7,
+                       .pipeline_bytes_max = 8_KiB};
+    expected.cluster = {
+        .shards = 4,
+        .nodes = {{.id = NodeId(3), .host = "a"},
+                  {.id = NodeId(4), .host = "b", .peer_port = 1, .client_port = 2}}};
+    expected.limits = {.value_bytes_max = 4_KiB, .request_bytes_max = 1_MiB, .keys_reply_max = 9};
+    expected.wal = {.segment_bytes = 16_KiB,
+                    .sync = WalSync::fdatasync,
+                    .batch_bytes_max = 4096,
+                    .bytes_max = 1_GiB};
+    expected.reactor = {.cpu = 0, .poll_us = 50};
+    expected.log = {.level = log::Level::debug, .format = LogFormat::logfmt};
+    EXPECT_EQ(*config, expected);
+
+    const Result<Config> again = parse_config(print_config(*config), "printed");
+    ASSERT_TRUE(again) << again.error().text() << '\n' << print_config(*config);
+    EXPECT_EQ(*again, expected);
+}
+
+struct Case {
+    const char* name;
+    const char* toml;
+    const char* error;  ///< the whole text; "" for none
+};
+
+class ConfigTable : public testing::TestWithParam<Case> {};
+
+const Case cases[] = {
+    {"near_key", "[wal]\nsegment_byte = 1\n",
+     R"(f.toml:2: unknown key "wal.segment_byte"; did you mean "wal.segment_bytes"?)"},
+    {"near_section", "[wall]\nsegment_bytes = 1\n",
+     R"(f.toml:2: unknown key "wall.segment_bytes"; did you mean "wal.segment_bytes"?)"},
+    {"key_without_its_section", "port = 6379\n",
+     R"(f.toml:1: unknown key "port"; did you mean "client.port"?)"},
+    {"key_in_the_wrong_section", "[node]\nshards = 3\n",
+     R"(f.toml:2: unknown key "node.shards"; did you mean "cluster.shards"?)"},
+    {"empty_unknown_section", "[clients]\n",
+     "f.toml:1: unknown section [clients]; did you mean [client]?"},
+    {"empty_known_section", "[client]\n", ""},
+    {"section_as_value", "client = 3\n", "f.toml:1: client: expected a section [client], found 3"},
+    {"value_as_section", "[reads]\nx = 1\n",
+     R"(f.toml:1: reads: expected "linearizable", "lease" or "local", found a table)"},
+    {"dotted_key", "client.port = 70000\n",
+     "f.toml:1: client.port: expected an integer from 0 to 65535, found 70000"},
+    {"wrong_type", "[client]\nport = \"http\"\n",
+     "f.toml:2: client.port: expected an integer from 0 to 65535, found \"http\""},
+    {"string_for_integer", "[client]\nport = \"6379\"\n",
+     "f.toml:2: client.port: expected an integer from 0 to 65535, found \"6379\""},
+    {"fraction", "[client]\nport = 1.5\n",
+     "f.toml:2: client.port: expected an integer from 0 to 65535, found a fraction"},
+    {"array", "[node]\nid = [1]\n",
+     "f.toml:2: node.id: expected an integer from 1 to 4294967295, found an array"},
+    {"zero_id", "[node]\nid = 0\n",
+     "f.toml:2: node.id: expected an integer from 1 to 4294967295, found 0"},
+    {"no_data_dir", "[node]\ndata_dir = \"\"\n",
+     "f.toml:2: node.data_dir: expected a string of 1 to 4096 bytes without NUL, found \"\""},
+    {"host_name_as_address", "[client]\nbind = \"localhost\"\n",
+     "f.toml:2: client.bind: expected an IPv4 or IPv6 address in quotes, found \"localhost\""},
+    {"shards", "[cluster]\nshards = 1025\n",
+     "f.toml:2: cluster.shards: expected an integer from 1 to 1024, found 1025"},
+    {"segment_multiple", "[wal]\nsegment_bytes = 67108865\n",
+     "f.toml:2: wal.segment_bytes: expected a size from 16KiB to 256MiB, a multiple of 4KiB, "
+     "found 67108865"},
+    {"size_unit", "[wal]\nsegment_bytes = \"64MB\"\n",
+     "f.toml:2: wal.segment_bytes: expected a size from 16KiB to 256MiB, a multiple of 4KiB, "
+     "found \"64MB\""},
+    {"size_overflow", "[wal]\nbytes_max = \"99999999999GiB\"\n",
+     "f.toml:2: wal.bytes_max: expected a size of 0 or more, found \"99999999999GiB\""},
+    {"duration_without_unit", "commit_timeout = 5\n",
+     "f.toml:1: commit_timeout: expected a duration from 10ms to 600s, found 5"},
+    {"duration_too_long", "commit_timeout = \"11min\"\n",
+     "f.toml:1: commit_timeout: expected a duration from 10ms to 600s, found \"11min\""},
+    {"choice", "[wal]\nsync = \"never\"\n",
+     R"(f.toml:2: wal.sync: expected "auto", "dsync" or "fdatasync", found "never")"},
+    {"log_level", "[log]\nlevel = \"loud\"\n",
+     "f.toml:2: log.level: expected \"trace\", \"debug\", \"info\", \"warn\", \"error\", "
+     "\"critical\" or \"off\", found \"loud\""},
+    {"reads_later", "reads = \"lease\"\n",
+     R"(f.toml:1: reads: "lease" is not available yet; expected "linearizable")"},
+    {"format_later", "[log]\nformat = \"json\"\n",
+     R"(f.toml:2: log.format: "json" is not available yet; expected "logfmt")"},
+    {"value_and_segment",
+     "[limits]\nvalue_bytes_max = \"1MiB\"\n[wal]\n"
+     "segment_bytes = \"2MiB\"\nbatch_bytes_max = \"512KiB\"\n",
+     "f.toml:2: limits.value_bytes_max: 1MiB is more than a quarter of wal.segment_bytes (2MiB); "
+     "expected at most 512KiB"},
+    {"default_and_segment", "[wal]\nsegment_bytes = \"8MiB\"\n",
+     "f.toml: wal.batch_bytes_max: 4MiB is more than a quarter of wal.segment_bytes (8MiB); "
+     "expected at most 2MiB"},
+    {"wal_room", "[wal]\nbytes_max = \"128MiB\"\n",
+     "f.toml:2: wal.bytes_max: 128MiB does not hold four segments of 64MiB; expected 0 or more"},
+    {"request_holds_value", "[limits]\nvalue_bytes_max = \"8MiB\"\nrequest_bytes_max = \"8MiB\"\n",
+     "f.toml:3: limits.request_bytes_max: 8MiB does not hold the longest key and a value of "
+     "limits.value_bytes_max (8MiB); expected at least 8455167"},
+    {"node_key", "[[cluster.nodes]]\nid = 1\nhost = \"a\"\npeerport = 3\n",
+     "f.toml:4: unknown key \"cluster.nodes.peerport\"; did you mean \"cluster.nodes.peer_port\"?"},
+    {"node_without_host", "\n[[cluster.nodes]]\nid = 1\n",
+     "f.toml:2: cluster.nodes.host is missing: expected a string of 1 to 255 bytes without NUL"},
+    {"nodes_not_a_list", "[cluster]\nnodes = 3\n",
+     "f.toml:2: cluster.nodes: expected [[cluster.nodes]], one for each node, found 3"},
+    {"nodes_of_numbers", "[cluster]\nnodes = [3]\n",
+     "f.toml:2: cluster.nodes: expected a table, found 3"},
+    {"own_id_missing", "[[cluster.nodes]]\nid = 2\nhost = \"a\"\n",
+     "f.toml:1: cluster.nodes: node.id 1 is not among them"},
+    {"same_node_twice",
+     "[[cluster.nodes]]\nid = 1\nhost = \"a\"\n[[cluster.nodes]]\nid = 1\nhost = \"a\"\n",
+     "f.toml:1: cluster.nodes: id 1 is listed twice\n"
+     "f.toml:1: cluster.nodes: a:7001 is listed twice"},
+    {"one_port_for_two", "[[cluster.nodes]]\nid = 1\nhost = \"a\"\nclient_port = 7001\n",
+     "f.toml:1: cluster.nodes: node 1 has port 7001 for peers and clients"},
+    {"all_errors_by_line", "[wal]\nsync = 1\n[client]\nprt = 1\nport = -1\n[node]\nid = true\n",
+     "f.toml:2: wal.sync: expected \"auto\", \"dsync\" or \"fdatasync\", found 1\n"
+     "f.toml:4: unknown key \"client.prt\"; did you mean \"client.port\"?\n"
+     "f.toml:5: client.port: expected an integer from 0 to 65535, found -1\n"
+     "f.toml:7: node.id: expected an integer from 1 to 4294967295, found a boolean"},
+};
+
+TEST_P(ConfigTable, SaysWhatIsWrong) {
+    EXPECT_EQ(errors_of(GetParam().toml), GetParam().error);
+}
+INSTANTIATE_TEST_SUITE_P(Table, ConfigTable, testing::ValuesIn(cases),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Config, BrokenTomlIsRefusedWithItsLine) {
+    EXPECT_TRUE(errors_of("[node]\nid = \n").starts_with("f.toml:2: ")) << errors_of("[node]\nid=");
+    EXPECT_TRUE(errors_of("[node]\nid = 1\nid = 2\n").starts_with("f.toml:3: "));
+    EXPECT_TRUE(errors_of("\xff\xfe").starts_with("f.toml:1: "));
+}
+
+TEST(Config, AnyPrefixOfTheFileIsAnsweredWithoutACrash) {
+    const std::string text = print_config(Config{});
+    for (std::size_t size = 0; size < text.size(); size += 7) {
+        const std::string error = errors_of(text.substr(0, size));
+        EXPECT_TRUE(error.empty() || error.starts_with("f.toml:")) << size << ": " << error;
+    }
+}
+
+TEST(Config, AFileThatIsNotThereIsNamed) {
+    const Result<Config> config = load_config("/nonexistent/kv.toml");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().detail, "/nonexistent/kv.toml: cannot open the configuration file");
+    const Result<Config> directory = load_config("/");
+    ASSERT_FALSE(directory);
+    EXPECT_EQ(directory.error().detail, "/: cannot read the configuration file");
+}
+
+TEST(Config, OverridesTakePlainText) {
+    Config config;
+    EXPECT_TRUE(set_key(config, "client.port", "7000"));
+    EXPECT_TRUE(set_key(config, "client.bind", "0.0.0.0"));
+    EXPECT_TRUE(set_key(config, "wal.segment_bytes", "128MiB"));
+    EXPECT_TRUE(set_key(config, "limits.value_bytes_max", "4096"));
+    EXPECT_TRUE(set_key(config, "commit_timeout", "1s"));
+    EXPECT_TRUE(set_key(config, "log.level", "error"));
+    EXPECT_EQ(config.client.port, 7000);
+    EXPECT_EQ(config.client.bind, "0.0.0.0");
+    EXPECT_EQ(config.wal.segment_bytes, 128_MiB);
+    EXPECT_EQ(config.limits.value_bytes_max, 4096u);
+    EXPECT_EQ(config.commit_timeout, 1s);
+    EXPECT_EQ(config.log.level, log::Level::error);
+    EXPECT_TRUE(check_config(config));
+}
+
+TEST(Config, OverridesAreCheckedLikeTheFile) {
+    Config config;
+    const auto error = [&](std::string_view key, std::string_view value) {
+        const Status set = set_key(config, key, value);
+        return set ? std::string() : set.error().text();
+    };
+    EXPECT_EQ(error("client.port", "6379x"),
+              "client.port: expected an integer from 0 to 65535, found \"6379x\"");
+    EXPECT_EQ(error("clientport", "1"),
+              "unknown key \"clientport\"; did you mean \"client.port\"?");
+    EXPECT_EQ(error("commit_timeout", "5"),
+              "commit_timeout: expected a duration from 10ms to 600s, found \"5\"");
+    EXPECT_EQ(config, Config{});
+    EXPECT_EQ(error("wal.segment_bytes", "16KiB"), "");
+    const Status checked = check_config(config);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().text(),
+              "limits.value_bytes_max: 1MiB is more than a quarter of wal.segment_bytes (16KiB); "
+              "expected at most 4KiB\n"
+              "wal.batch_bytes_max: 4MiB is more than a quarter of wal.segment_bytes (16KiB); "
+              "expected at most 4KiB");
+}
+
+}  // namespace
+}  // namespace kv
