@@ -20,7 +20,7 @@ enum class OpCode : std::uint8_t {
     read,      ///< fd, offset, data, bytes -> bytes read; 0 at the end
     write,     ///< fd, offset, data, bytes, flags (WriteFlag) -> bytes written, perhaps fewer
     sync,      ///< fd: data and the size are durable on completion (fdatasync); also directories
-    allocate,  ///< fd, bytes: reserves space from offset 0 and sets the size (fallocate)
+    allocate,  ///< fd, offset: reserves so many bytes from 0; the size is at least that afterwards
     rename,    ///< path -> path2, replaces; durable after a sync of the directory
     unlink,    ///< path
     make_directory,  ///< path

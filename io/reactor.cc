@@ -49,6 +49,15 @@ Reactor::~Reactor() {
     while (roots_.next != nullptr) roots_.next->handle.destroy();
 }
 
+void Reactor::abandon() noexcept {
+    while (roots_.next != nullptr) roots_.next->handle.destroy();
+    timers_.clear();
+    // Handles of frames that are gone, perhaps pushed by the destructors just run.
+    ready_.clear();
+    turn_wanted_ = false;
+    hooks_count_ = 0;
+}
+
 void Reactor::spawn(Task<void> task) {
     const Root root = Root::run(*this, std::move(task));
     ready_.push(root.handle);

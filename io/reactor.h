@@ -60,6 +60,10 @@ public:
     void run();
     void stop() noexcept { stopping_ = true; }
     bool stopping() const noexcept { return stopping_; }
+    /// The simulator's process crash, once no operation is in flight any more: destroys the frames
+    /// of all tasks and disarms all timers, so that what was built on this reactor can be destroyed
+    /// in its usual order. No turn follows.
+    void abandon() noexcept;
 
     /// How long the next turn may wait: zero when something is ready.
     Duration idle_time() noexcept;

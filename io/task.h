@@ -26,6 +26,7 @@ class ReadyQueue {
 public:
     void push(std::coroutine_handle<> handle) { handles_.push_back(handle); }
     bool empty() const noexcept { return handles_.empty(); }
+    void clear() noexcept { handles_.clear(); }
     /// Runs those that were there at the call; what they make ready waits for the next call.
     void run();
 

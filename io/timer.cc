@@ -73,4 +73,9 @@ void TimerQueue::fire(Instant now) {
     }
 }
 
+void TimerQueue::clear() noexcept {
+    for (Timer* timer : heap_) timer->position_ = Timer::not_armed;
+    heap_.clear();
+}
+
 }  // namespace kv::io

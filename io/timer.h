@@ -41,6 +41,8 @@ public:
     std::optional<Instant> next() const noexcept;
     /// Fires what is due at `now`; timers armed meanwhile wait for the next call.
     void fire(Instant now);
+    /// Disarms everything.
+    void clear() noexcept;
 
 private:
     static bool before(const Timer& a, const Timer& b) noexcept;

@@ -19,10 +19,26 @@ ReplyWriter writer_for(const Request& request, std::string& out) noexcept {
     return ReplyWriter(request.protocol, request.request_id, out);
 }
 
-std::size_t bytes_of(std::span<const std::string_view> args) noexcept {
+/// What a request counts against the connection's limit.
+std::size_t charge_of(std::span<const std::string_view> args) noexcept {
     std::size_t bytes = sizeof(Slot);
     for (const std::string_view arg : args) bytes += arg.size();
     return bytes;
+}
+
+bool is_write(Verb verb) noexcept {
+    return verb == Verb::set || verb == Verb::del || verb == Verb::mset || verb == Verb::flushall;
+}
+
+/// Reads that concern more than one key: behind other requests they wait until those are answered,
+/// and what comes behind them waits too.
+bool is_wide_read(Verb verb) noexcept {
+    return verb == Verb::mget || verb == Verb::exists || verb == Verb::keys || verb == Verb::dbsize;
+}
+
+/// Requests that are gathered so that the memory of many is fetched at once.
+bool is_batched(const Request& request) noexcept {
+    return request.verb == Verb::get || request.verb == Verb::set;
 }
 
 }  // namespace
@@ -67,8 +83,8 @@ void Connection::take_input(std::string_view input) {
 
 bool Connection::held_back() const noexcept {
     const Config::Client& limits = services_.config.client;
-    return services_.stopping || pipeline_.size() >= limits.pipeline_max ||
-           pipeline_.bytes() >= limits.pipeline_bytes_max ||
+    return services_.stopping || parked_ != 0 || pipeline_.size() >= limits.pipeline_max ||
+           pipeline_.charge() >= limits.pipeline_bytes_max ||
            output_.size() + sending_.size() - sent_ >= limits.output_pause_bytes;
 }
 
@@ -105,17 +121,16 @@ std::size_t Connection::parse(std::string_view input) {
             finish();
             break;
         }
-        if (result.status == ParseStatus::request) stage(std::move(request));
+        if (result.status == ParseStatus::request) stage(request);
     }
     execute_batch();
     return consumed;
 }
 
-/// Adds a request to the batch, or, when its arguments do not fit one, executes it behind the
-/// batch.
-void Connection::stage(Request&& request) {
+/// Adds a request to the batch, or executes it behind the batch.
+void Connection::stage(const Request& request) {
     ++services_.counters.requests;
-    if (request.args.size() > 2 || request.verb == Verb::invalid) {
+    if (!is_batched(request)) {
         execute_batch();
         execute(request, 0, ShardId());
         return;
@@ -128,9 +143,7 @@ void Connection::stage(Request&& request) {
     pending.request.sequence = request.sequence;
     std::copy(request.args.begin(), request.args.end(), pending.args.begin());
     pending.request.args = std::span(pending.args).first(request.args.size());
-    if (request.verb == Verb::get || request.verb == Verb::set) {
-        pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
-    }
+    pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
     if (request.verb == Verb::get) {
         const Store& store = services_.replicas.store(pending.shard);
         pending.hash = store.hash(pending.args[0]);
@@ -147,57 +160,94 @@ void Connection::execute_batch() {
         services_.replicas.store(pending.shard).prefetch_block(pending.hash);
     }
     for (std::size_t i = 0; i < size; ++i) {
-        if (finishing_) break;  // QUIT: what comes behind it is not begun
         execute(batch_[i].request, batch_[i].hash, batch_[i].shard);
     }
 }
 
 // --- execution -----------------------------------------------------------------------------------
 
-bool Connection::is_write(Verb verb) const noexcept {
-    return verb == Verb::set || verb == Verb::del || verb == Verb::mset || verb == Verb::flushall;
+Slot& Connection::push(const Request& request) {
+    return pipeline_.push(request, charge_of(request.args),
+                          services_.reactor.now().time_since_epoch().count());
 }
 
 void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
     if (is_write(request.verb)) {
-        write(request);
-    } else if (pipeline_.empty() && request.verb == Verb::get) {
-        get_now(request, hash, shard);
-    } else if (pipeline_.empty() && request.verb != Verb::keys) {
-        answer_now(request);
+        write(request, shard);
+    } else if (request.verb == Verb::get) {
+        read(request, hash, shard);
+    } else if (request.verb == Verb::keys || (is_wide_read(request.verb) && !pipeline_.empty())) {
+        Slot& slot = push(request);
+        slot.state = Slot::State::parked;
+        slot.args.assign(request.args.begin(), request.args.end());
+        ++parked_;
+    } else if (pipeline_.empty()) {
+        answer(request, output_);
     } else {
-        Slot& slot = pipeline_.push(request, bytes_of(request.args));
-        slot.hash = hash;
-        slot.shard = shard.value();
-        if (request.verb == Verb::invalid) {
-            slot.state = Slot::State::done;
-            slot.failed = true;
-            slot.error = request.error;
-            slot.reply = std::make_unique<std::string>(request.error_text);
-        } else {
-            pipeline_.park(slot, request.args);
-        }
+        Slot& slot = push(request);
+        slot.rendered = true;
+        answer(request, slot.bytes);
     }
-    // Nothing behind QUIT is begun, also when its own turn to be answered has not come.
+    // Nothing behind QUIT is begun.
     if (request.verb == Verb::quit) finish();
 }
 
-void Connection::get_now(const Request& request, std::uint64_t hash, ShardId shard) {
-    const auto found = services_.replicas.store(shard).get(request.args[0], hash);
+/// A GET takes effect behind this connection's writes to its shard, and before its later ones.
+void Connection::read(const Request& request, std::uint64_t hash, ShardId shard) {
+    const std::string_view key = request.args[0];
+    if (pipeline_.empty()) {
+        answer_get(request, services_.replicas.store(shard), hash, output_);
+        return;
+    }
+    const std::uint64_t number = pipeline_.tail();
+    Slot& slot = push(request);
+    slot.hash = hash;
+    const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
+    const Waiter waiter{this, number};
+    if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
+        slot.state = Slot::State::reading;
+        slot.bytes.assign(key);
+        ++outstanding_;
+        return;
+    }
+    slot.rendered = true;
+    answer_get(request, services_.replicas.store(shard), hash, slot.bytes);
+}
+
+void Connection::on_readable(std::uint64_t number, const Store& store) noexcept {
+    --outstanding_;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) return;
+    Slot& slot = pipeline_.at(number);
+    if (slot.state != Slot::State::reading) return;  // it was answered: timed out
+    const std::string key = std::exchange(slot.bytes, {});
+    const std::string_view arg = key;
+    Request request;
+    request.verb = Verb::get;
+    request.protocol = slot.protocol;
+    request.request_id = slot.request_id;
+    request.args = std::span(&arg, 1);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+    answer_get(request, store, slot.hash, slot.bytes);
+}
+
+void Connection::answer_get(const Request& request, const Store& store, std::uint64_t hash,
+                            std::string& out) {
+    const auto found = store.get(request.args[0], hash);
     if (found) {
         ++services_.counters.hits;
-        writer_for(request, output_).value(found->value);
+        writer_for(request, out).value(found->value);
     } else {
         ++services_.counters.misses;
-        writer_for(request, output_).absent();
+        writer_for(request, out).absent();
     }
 }
 
-void Connection::write(const Request& request) {
+void Connection::write(const Request& request, ShardId shard) {
     const std::span<const std::string_view> args = request.args;
     const std::uint64_t number = pipeline_.tail();
-    Slot& slot = pipeline_.push(request, bytes_of(args));
-    slot.begun_ns = services_.reactor.now().time_since_epoch().count();
+    push(request).state = Slot::State::writing;
     const Placement& placement = services_.replicas.placement();
     Command command;
     command.session = request.session;
@@ -206,7 +256,7 @@ void Connection::write(const Request& request) {
         case Verb::set:
             command.key = args[0];
             command.value = args[1];
-            propose(number, placement.shard_of(command.key), command);
+            propose(number, shard, command);
             break;
         case Verb::mset:
             for (std::size_t i = 0; i + 1 < args.size(); i += 2) {
@@ -230,30 +280,31 @@ void Connection::write(const Request& request) {
             }
             break;
     }
-    if (slot.parts_left == 0) {
-        slot.state = Slot::State::done;
-        services_.mark(*this);
-    }
+    Slot& slot = pipeline_.at(number);
+    if (slot.parts_left != 0) return;
+    slot.state = Slot::State::done;
+    services_.mark(*this);
 }
 
 void Connection::propose(std::uint64_t number, ShardId shard, const Command& command) {
-    const auto refused = services_.replicas.propose(shard, command, Waiter{this, number});
+    const auto refusal = services_.replicas.propose(shard, command, Waiter{this, number});
     Slot& slot = pipeline_.at(number);
-    if (refused) {
-        slot.failed = true;
-        slot.error = *refused;
-    } else {
-        ++slot.parts_left;
-        ++outstanding_;
+    if (refusal) {
+        slot.refused = true;
+        slot.error = *refusal;
+        return;
     }
+    ++slot.parts_left;
+    ++outstanding_;
+    written_shards_ |= shard_bit(shard);
 }
 
 void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
-    --outstanding_;
+    if (--outstanding_ == 0) written_shards_ = 0;
     services_.mark(*this);
     if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
     Slot& slot = pipeline_.at(number);
-    if (slot.state != Slot::State::waiting) return;
+    if (slot.state != Slot::State::writing) return;
     slot.count += count;
     ++slot.parts_applied;
     if (--slot.parts_left == 0) slot.state = Slot::State::done;
@@ -261,17 +312,19 @@ void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept 
 
 void Connection::reply_of_write(const Slot& slot) {
     ReplyWriter reply(slot.protocol, slot.request_id, output_);
-    if (slot.reply) return reply.error(slot.error, *slot.reply);
     // Refused in one shard and applied in another: the whole is neither.
-    if (slot.failed && slot.parts_applied != 0) return reply.error(Errc::commit_timeout);
-    if (slot.failed) return reply.error(slot.error);
+    if (slot.refused && slot.parts_applied != 0) {
+        return reply.error(Errc::commit_timeout,
+                           "some keys were written and others refused, outcome unknown");
+    }
+    if (slot.refused) return reply.error(slot.error);
     if (slot.verb == Verb::del) return reply.deleted(static_cast<std::int64_t>(slot.count));
     reply.ok();
 }
 
-/// Everything that needs no log: at once when nothing is before it, else when it is at the head.
-void Connection::answer_now(const Request& request) {
-    ReplyWriter reply = writer_for(request, output_);
+/// Everything that needs no log, and of KEYS, which is a job, nothing.
+void Connection::answer(const Request& request, std::string& out) {
+    ReplyWriter reply = writer_for(request, out);
     ReplicaSet& replicas = services_.replicas;
     const auto find = [&](std::string_view key) {
         const Store& store = replicas.store(replicas.placement().shard_of(key));
@@ -283,11 +336,6 @@ void Connection::answer_now(const Request& request) {
             if (request.args.empty()) return reply.pong();
             return reply.pong(request.args[0]);
         case Verb::echo: return reply.bulk(request.args[0]);
-        case Verb::get: {
-            const std::string_view key = request.args[0];
-            const ShardId shard = replicas.placement().shard_of(key);
-            return get_now(request, replicas.store(shard).hash(key), shard);
-        }
         case Verb::exists: {
             std::int64_t count = 0;
             for (const std::string_view key : request.args) count += find(key) ? 1 : 0;
@@ -307,17 +355,16 @@ void Connection::answer_now(const Request& request) {
         case Verb::command: return services_.answer_command(request.args, reply);
         case Verb::config_get: return services_.answer_config_get(request.args, reply);
         case Verb::info: return reply.bulk(services_.info(request.args));
-        case Verb::select:
-            if (request.args[0] == "0") return reply.ok();
-            return reply.error(Errc::syntax, "DB index is out of range");
+        case Verb::select:  // the codec let 0 through, and nothing else
         case Verb::quit:
         case Verb::client_setinfo: return reply.ok();
         case Verb::add_server:
+            return reply.error(Errc::static_membership,
+                               "ADDSERVER not available in standalone mode");
         case Verb::remove_server:
-            return reply.error(
-                Errc::static_membership,
-                fmt::format("{} not available in standalone mode",
-                            request.verb == Verb::add_server ? "ADDSERVER" : "REMOVESERVER"));
+            return reply.error(Errc::static_membership,
+                               "REMOVESERVER not available in standalone mode");
+        case Verb::get:
         case Verb::keys:
         case Verb::set:
         case Verb::del:
@@ -355,8 +402,8 @@ io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
             co_await io::NextTurn(services_.reactor);
         } while (cursor != Cursor(0) && keys.size() <= keys_max && !closed_);
     }
-    auto text = std::make_unique<std::string>();
-    ReplyWriter reply(protocol, request_id, *text);
+    std::string text;
+    ReplyWriter reply(protocol, request_id, text);
     if (keys.size() > keys_max) {
         const std::string why =
             fmt::format("KEYS matches more than limits.keys_reply_max = {} keys", keys_max);
@@ -366,71 +413,46 @@ io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
         reply.keys(views);
     }
     --outstanding_;
+    --parked_;
     services_.mark(*this);
     if (!pipeline_.holds(number)) co_return;
     Slot& slot = pipeline_.at(number);
-    slot.reply = std::move(text);
+    slot.bytes = std::move(text);
+    slot.rendered = true;
     slot.state = Slot::State::done;
 }
 
 // --- the end of a turn ---------------------------------------------------------------------------
 
-/// The memory of the parked GETs that are about to run.
-void Connection::prefetch_parked() {
-    const std::uint64_t end = std::min(pipeline_.tail(), pipeline_.head() + batch_max);
-    for (int pass = 0; pass < 2; ++pass) {
-        for (std::uint64_t number = pipeline_.head(); number < end; ++number) {
-            const Slot& slot = pipeline_.at(number);
-            const bool parked = slot.state == Slot::State::parked;
-            if (!parked && slot.state != Slot::State::done) break;
-            if (!parked || slot.verb != Verb::get) continue;
-            const Store& store = services_.replicas.store(ShardId(slot.shard));
-            pass == 0 ? store.prefetch(slot.hash) : store.prefetch_block(slot.hash);
-        }
+/// Runs the request at the front, which waited until all before it were answered.
+void Connection::run_parked(Slot& slot) {
+    if (slot.verb == Verb::keys) {  // what comes behind waits until the job is done, too
+        const bool all = slot.args.empty();
+        start_keys(pipeline_.head(), all ? std::string() : slot.args[0], all);
+        return;
     }
-}
-
-/// Writes the reply of the front request; false when it has none yet.
-bool Connection::answer_front() {
-    Slot& slot = pipeline_.front();
-    switch (slot.state) {
-        case Slot::State::waiting:
-        case Slot::State::running: return false;
-        case Slot::State::parked: {
-            Request request;
-            request.verb = slot.verb;
-            request.protocol = slot.protocol;
-            request.request_id = slot.request_id;
-            request.args = pipeline_.front_args();
-            if (slot.verb == Verb::keys) {
-                const bool all = request.args.empty();
-                start_keys(pipeline_.head(), std::string(all ? "" : request.args[0]), all);
-                return false;
-            }
-            if (slot.verb == Verb::get) {
-                get_now(request, slot.hash, ShardId(slot.shard));
-            } else {
-                answer_now(request);
-            }
-            return true;
-        }
-        case Slot::State::done:
-            if (slot.verb == Verb::keys && slot.reply) {
-                output_.append(*slot.reply);
-            } else {
-                reply_of_write(slot);
-            }
-            return true;
-    }
-    KV_UNREACHABLE();
+    --parked_;
+    const std::vector<std::string_view> args(slot.args.begin(), slot.args.end());
+    Request request;
+    request.verb = slot.verb;
+    request.protocol = slot.protocol;
+    request.request_id = slot.request_id;
+    request.args = args;
+    answer(request, slot.bytes);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
 }
 
 void Connection::release_answered() {
-    std::size_t ahead = 0;
     while (!pipeline_.empty()) {
-        if (ahead == 0) prefetch_parked();
-        ahead = (ahead + 1) % batch_max;
-        if (!answer_front()) return;
+        Slot& slot = pipeline_.front();
+        if (slot.state == Slot::State::parked) run_parked(slot);
+        if (slot.state != Slot::State::done) return;
+        if (slot.rendered) {
+            output_.append(slot.bytes);
+        } else {
+            reply_of_write(slot);
+        }
         pipeline_.pop();
     }
 }
@@ -524,11 +546,13 @@ void Connection::check_time(Instant now) noexcept {
     if (pipeline_.empty()) return;
     Slot& slot = pipeline_.front();
     const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
-    if (slot.state == Slot::State::waiting && waited > config.commit_timeout) {
+    const bool waits = slot.state == Slot::State::writing || slot.state == Slot::State::reading;
+    if (waits && waited > config.commit_timeout) {
         ++services_.counters.timeouts;
+        slot.bytes.clear();
+        ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
+        slot.rendered = true;
         slot.state = Slot::State::done;
-        slot.failed = true;
-        slot.error = Errc::commit_timeout;
         services_.mark(*this);
     }
 }

@@ -32,6 +32,8 @@ public:
     void start();
     /// A command of request `number` was applied.
     void on_applied(std::uint64_t number, std::uint64_t count) noexcept;
+    /// The commands that GET `number` waited for are applied, and no later one is.
+    void on_readable(std::uint64_t number, const Store& store) noexcept;
     /// Collects what is answered, in order, goes on with input that was held back, and sends. When
     /// the turn ends.
     void end_turn();
@@ -66,23 +68,24 @@ private:
     void take_input(std::string_view input);
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
-    void stage(Request&& request);
+    void stage(const Request& request);
     void execute_batch();
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
 
-    void get_now(const Request& request, std::uint64_t hash, ShardId shard);
-    void answer_now(const Request& request);
-    void write(const Request& request);
+    Slot& push(const Request& request);
+    void read(const Request& request, std::uint64_t hash, ShardId shard);
+    void answer_get(const Request& request, const Store& store, std::uint64_t hash,
+                    std::string& out);
+    void answer(const Request& request, std::string& out);
+    void write(const Request& request, ShardId shard);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
-    bool is_write(Verb verb) const noexcept;
+    void reply_of_write(const Slot& slot);
     void start_keys(std::uint64_t number, std::string pattern, bool all);
     io::Task<void> collect_keys(std::uint64_t number, Protocol protocol, std::uint64_t request_id,
                                 std::string pattern, bool all);
 
+    void run_parked(Slot& slot);
     void release_answered();
-    void prefetch_parked();
-    bool answer_front();
-    void reply_of_write(const Slot& slot);
     bool held_back() const noexcept;
     void flush();
     void close_if_done() noexcept;
@@ -99,8 +102,14 @@ private:
     std::string output_;            ///< replies of this turn
     std::string sending_;           ///< what the kernel is being given
     std::size_t sent_ = 0;
-    std::uint64_t outstanding_ = 0;  ///< commands and jobs that will still call back
-    Instant last_progress_;          ///< of sending
+    std::uint64_t outstanding_ = 0;  ///< commands, reads and jobs that will still call back
+    /// Shards, modulo 64, to which commands of this connection may be pending.
+    std::uint64_t written_shards_ = 0;
+    static std::uint64_t shard_bit(ShardId shard) noexcept {
+        return std::uint64_t{1} << (shard.value() % 64);
+    }
+    std::uint64_t parked_ = 0;  ///< requests in the pipeline behind which nothing is begun
+    Instant last_progress_;     ///< of sending
     bool input_ended_ = false;
     bool finishing_ = false;
     bool closed_ = false;

@@ -88,6 +88,12 @@ void Server::on_applied(std::span<const Applied> applied) noexcept {
     }
 }
 
+void Server::on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept {
+    for (const Waiter& reader : readers) {
+        static_cast<Connection*>(reader.owner)->on_readable(reader.request, replica.store());
+    }
+}
+
 void Server::at_turn_end() {
     marked_before_.swap(marked_);
     for (Connection* connection : marked_before_) {

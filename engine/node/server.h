@@ -48,6 +48,7 @@ public:
 
 private:
     void on_applied(std::span<const Applied> applied) noexcept override;
+    void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override;
     void on_accepted(std::int32_t fd) noexcept override;
     void on_accept_error(std::int32_t error) noexcept override;
     void on_listener_closed() noexcept override;

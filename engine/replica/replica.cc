@@ -23,7 +23,7 @@ std::optional<Errc> Replica::propose(const Command& command, Waiter waiter, std:
     if (full) close_batch(now_ms);
     encode_command(batch_, command);
     waiters_.push_back(waiter);
-    ++pending_;
+    ++taken_;
     return std::nullopt;
 }
 
@@ -42,18 +42,25 @@ void Replica::close_batch(std::uint64_t now_ms) {
     }
 }
 
+bool Replica::read_behind_pending(Waiter reader, std::uint64_t hash) {
+    if (pending() == 0) return false;
+    readers_.push_back({taken_, hash, reader});
+    return true;
+}
+
 Status Replica::apply(const Entry& entry) noexcept {
     if (entry.kind != EntryKind::commands) return {};
     applied_.clear();
-    KV_CHECK(apply_commands(entry.payload));
     // Waiters belong to a position, not to an index: after a change of leader another entry may
     // stand where theirs was proposed.
-    if (proposed_.empty() || proposed_.front().position.index != entry.index) return {};
+    const bool own = !proposed_.empty() && proposed_.front().position.index == entry.index;
+    KV_ASSERT(!own || proposed_.front().position.term == entry.term);
+    KV_CHECK(apply_commands(entry.payload, own));
+    if (!own) return {};
     Proposed proposed = std::move(proposed_.front());
     proposed_.pop_front();
-    KV_ASSERT(proposed.position.term == entry.term && proposed.waiters.size() == applied_.size());
+    KV_ASSERT(proposed.waiters.size() == applied_.size());
     for (std::size_t i = 0; i < applied_.size(); ++i) applied_[i].waiter = proposed.waiters[i];
-    pending_ -= applied_.size();
     if (handler_ != nullptr) handler_->on_applied(applied_);
     proposed.waiters.clear();
     if (free_waiters_.size() < free_waiters_max) {
@@ -62,7 +69,7 @@ Status Replica::apply(const Entry& entry) noexcept {
     return {};
 }
 
-Status Replica::apply_commands(Bytes payload) noexcept {
+Status Replica::apply_commands(Bytes payload, bool own) noexcept {
     std::array<Command, window> commands;
     std::array<std::uint64_t, window> hashes;
     while (!payload.empty()) {
@@ -75,12 +82,36 @@ Status Replica::apply_commands(Bytes payload) noexcept {
             ++count;
         }
         for (std::size_t i = 0; i < count; ++i) store_.prefetch_block(hashes[i]);
+        if (own && !readers_.empty()) prefetch_readers(done_ + count);
         for (std::size_t i = 0; i < count; ++i) {
             const Store::Applied result = store_.apply(commands[i], hashes[i]);
             applied_.push_back({Waiter{}, result.count, result.revision});
+            if (!own) continue;
+            ++done_;
+            if (!readers_.empty()) serve_readers();
         }
     }
     return {};
+}
+
+void Replica::prefetch_readers(std::uint64_t up_to) const noexcept {
+    for (const Reader& reader : readers_) {
+        if (reader.behind > up_to) break;
+        store_.prefetch(reader.hash);
+    }
+    for (const Reader& reader : readers_) {
+        if (reader.behind > up_to) break;
+        store_.prefetch_block(reader.hash);
+    }
+}
+
+void Replica::serve_readers() {
+    readable_.clear();
+    while (!readers_.empty() && readers_.front().behind <= done_) {
+        readable_.push_back(readers_.front().waiter);
+        readers_.pop_front();
+    }
+    if (!readable_.empty() && handler_ != nullptr) handler_->on_readable(*this, readable_);
 }
 
 }  // namespace kv

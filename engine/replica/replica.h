@@ -28,11 +28,16 @@ struct Applied {
     Revision revision;
 };
 
+class Replica;
+
 /// Takes what was applied for local waiters, an entry's worth at a time and in the order of the
 /// log.
 class AppliedHandler {
 public:
     virtual void on_applied(std::span<const Applied> applied) noexcept = 0;
+    /// Reads that waited for the commands before them may look into the store of `replica` now, and
+    /// only during the call: the next command is not applied yet.
+    virtual void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept = 0;
 
 protected:
     ~AppliedHandler() = default;
@@ -56,18 +61,23 @@ public:
     /// Encodes `command` straight into the open batch; `waiter` hears of it when it is applied.
     /// Nothing: taken. Otherwise the reason, and nothing was done.
     std::optional<Errc> propose(const Command& command, Waiter waiter, std::uint64_t now_ms);
+    /// Lets `reader` read right behind all commands that were taken so far, and before any later
+    /// one. False: nothing is pending, the store can be read at once.
+    bool read_behind_pending(Waiter reader, std::uint64_t hash);
     /// Closes the open batch into one entry. At the end of a turn.
     void close_batch(std::uint64_t now_ms);
     bool has_open_batch() const noexcept { return !waiters_.empty(); }
     /// Commands that were taken and not yet applied.
-    std::uint64_t pending() const noexcept { return pending_; }
+    std::uint64_t pending() const noexcept { return taken_ - done_; }
 
     /// Frees what a flush has put aside, in slices; true while work remains.
     bool reclaim(std::size_t entries_max) noexcept { return store_.reclaim(entries_max); }
 
 private:
     Status apply(const Entry& entry) noexcept override;
-    Status apply_commands(Bytes payload) noexcept;
+    Status apply_commands(Bytes payload, bool own) noexcept;
+    void prefetch_readers(std::uint64_t up_to) const noexcept;
+    void serve_readers();
 
     struct Proposed {
         consensus::LogPosition position;
@@ -77,12 +87,21 @@ private:
     Store store_;
     consensus::Group group_;
     AppliedHandler* handler_ = nullptr;
+    struct Reader {
+        std::uint64_t behind = 0;  ///< number of the command that it waits for
+        std::uint64_t hash = 0;
+        Waiter waiter;
+    };
+
     std::string batch_;            ///< the open entry: room for its header, then commands
     std::vector<Waiter> waiters_;  ///< of the commands in batch_
     std::deque<Proposed> proposed_;
     std::vector<std::vector<Waiter>> free_waiters_;
     std::vector<Applied> applied_;
-    std::uint64_t pending_ = 0;
+    std::deque<Reader> readers_;  ///< by `behind`
+    std::vector<Waiter> readable_;
+    std::uint64_t taken_ = 0;  ///< commands proposed here, ever
+    std::uint64_t done_ = 0;   ///< of those, applied
 };
 
 }  // namespace kv

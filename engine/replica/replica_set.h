@@ -60,6 +60,10 @@ public:
     /// Proposes `command` to `shard`. Nothing: taken, and the handler will hear of `waiter`.
     /// Otherwise the reason, and nothing was done.
     std::optional<Errc> propose(ShardId shard, const Command& command, Waiter waiter);
+    /// Replica::read_behind_pending, of `shard`.
+    bool read_behind_pending(ShardId shard, Waiter reader, std::uint64_t hash) {
+        return mutable_replica(shard).read_behind_pending(reader, hash);
+    }
     /// Commands that were taken and not yet applied.
     std::uint64_t pending() const noexcept;
 

@@ -1,0 +1,293 @@
+#include "io/sim/sim_world.h"
+
+#include <algorithm>
+
+#include "io/sim/sim_node.h"
+
+namespace kv::io {
+
+namespace {
+
+/// Kinds in the trace beside the operations.
+enum : std::uint64_t { trace_turn = 100, trace_network = 200, trace_crash = 300, trace_boot = 301 };
+
+}  // namespace
+
+SimWorld::SimWorld(std::uint64_t seed, const SimKnobs& knobs)
+    : seed_(seed), knobs_(knobs), network_(*this, seed, knobs.network) {}
+
+SimWorld::~SimWorld() = default;
+
+void SimWorld::trace(NodeId node, CoreId core, std::uint64_t kind, std::int64_t result,
+                     std::uint64_t payload) noexcept {
+    const std::uint64_t words[] = {trace_hash_,
+                                   static_cast<std::uint64_t>(now_.time_since_epoch().count()),
+                                   node.value() << 16 | core.value(),
+                                   kind,
+                                   static_cast<std::uint64_t>(result),
+                                   payload};
+    trace_hash_ = XXH3_64bits(words, sizeof words);
+}
+
+// Machines.
+
+SimNode& SimWorld::find(NodeId node) {
+    const auto found = nodes_.find(node);
+    KV_ASSERT(found != nodes_.end(), "no node {}", node.value());
+    return *found->second;
+}
+
+void SimWorld::add_node(NodeId node, std::initializer_list<std::string_view> addresses) {
+    const auto [at, added] = nodes_.try_emplace(node);
+    KV_ASSERT(added, "node {} exists", node.value());
+    at->second = std::make_unique<SimNode>(seed_, node, knobs_);
+    for (const std::string_view address : addresses) {
+        const Result<Endpoint> endpoint = parse_endpoint(address, 0);
+        KV_ASSERT(endpoint.has_value(), "not an address: {}", address);
+        network_.add_address(node, *endpoint);
+    }
+}
+
+SimDisk& SimWorld::disk(NodeId node) {
+    return find(node).disk;
+}
+
+SimBackend& SimWorld::add_core(NodeId id, CoreId core) {
+    SimNode& node = find(id);
+    KV_ASSERT(!node.dying, "its last turn is not over");
+    if (!node.up) {
+        node.up = true;
+        ++node.boots;
+        trace(id, core, trace_boot, static_cast<std::int64_t>(node.boots), 0);
+    }
+    const auto number = static_cast<std::uint32_t>(cores_.size());
+    cores_.emplace_back(new SimBackend(*this, node, core, number, seed_));
+    node.cores.push_back(cores_.back().get());
+    return *cores_.back();
+}
+
+void SimWorld::attach(SimBackend& backend, Reactor& reactor) {
+    KV_ASSERT(&reactor.backend() == &backend);
+    backend.reactor_ = &reactor;
+}
+
+void SimWorld::remove_core(SimBackend& backend) {
+    SimNode& node = backend.node_;
+    KV_ASSERT(&backend != running_ && backend.in_flight() == 0);
+    backend.abandon_all();
+    backend.reactor_ = nullptr;
+    if (std::erase(node.cores, &backend) != 0 && node.cores.empty()) stop(node, Crash::process);
+    cores_[backend.number_].reset();
+}
+
+void SimWorld::jump_wall(NodeId node, Duration by) {
+    find(node).wall_base_ns += by.count();
+}
+
+bool SimWorld::down(NodeId node) {
+    const SimNode& found = find(node);
+    return !found.up && !found.dying;
+}
+
+// Crashes.
+
+void SimWorld::crash_at(NodeId node, std::uint64_t point, Crash kind,
+                        std::function<void()> callback) {
+    find(node).plan = SimNode::Plan{point, kind, std::move(callback), true};
+}
+
+void SimWorld::cancel_crash(NodeId node) {
+    find(node).plan = {};
+}
+
+bool SimWorld::crash_before_io_point(SimNode& node) {
+    if (node.plan.armed && node.disk.io_points() == node.plan.point) {
+        const Crash kind = node.plan.kind;
+        node.after_crash = std::move(node.plan.callback);
+        node.plan = {};
+        stop(node, kind);
+        return true;
+    }
+    static_cast<void>(node.disk.count_io_point());
+    return false;
+}
+
+void SimWorld::crash(NodeId id, Crash kind) {
+    SimNode& node = find(id);
+    if (!node.up) return;
+    stop(node, kind);
+}
+
+/// The instant of the crash: fixes what the disk and the peers will see.
+void SimWorld::stop(SimNode& node, Crash kind) {
+    if (!node.up) return;
+    trace(node.id, CoreId(0), trace_crash, static_cast<std::int64_t>(kind), 0);
+    node.up = false;
+    std::vector<std::pair<std::uint64_t, SimDisk::InFlight>> numbered;
+    for (SimBackend* core : node.cores) {
+        for (SimBackend::Flight& flight : core->flights_) {
+            // A clock of 0: the crash came just before its submission.
+            const bool open = flight.op != nullptr && flight.on_disk && !flight.done;
+            if (!open || flight.ticket.clock == 0) continue;
+            core->check_bytes(flight, "before a crash");
+            numbered.push_back({flight.number, {&flight.op->request(), &flight.ticket}});
+        }
+        core->stop();
+    }
+    std::sort(numbered.begin(), numbered.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<SimDisk::InFlight> in_flight;
+    for (const auto& [number, op] : numbered) in_flight.push_back(op);
+    node.disk.crash(kind, in_flight, node.fds);
+    network_.crash(node.id, kind);
+    const bool in_turn = running_ != nullptr && &running_->node_ == &node;
+    node.dying = in_turn;
+    if (!in_turn) bury(node);
+}
+
+/// Once no code of the process is running: nothing of it may refer to the world any more.
+void SimWorld::bury(SimNode& node) {
+    node.dying = false;
+    for (SimBackend* core : node.cores) core->abandon_all();
+    for (SimBackend* core : node.cores) {
+        if (core->reactor_ != nullptr) core->reactor_->abandon();
+        core->reactor_ = nullptr;
+    }
+    node.cores.clear();
+    if (const auto callback = std::exchange(node.after_crash, {})) callback();
+}
+
+// Time.
+
+SimFds* SimWorld::live_fds(NodeId node, SimFlight flight) {
+    if (!flight.exists() || cores_[flight.core] == nullptr) return nullptr;
+    return cores_[flight.core]->find(flight) == nullptr ? nullptr : &find(node).fds;
+}
+
+void SimWorld::flight_due(SimFlight flight) {
+    if (cores_[flight.core] != nullptr) cores_[flight.core]->mark_due(flight);
+}
+
+void SimWorld::flight_done(SimFlight flight, std::int32_t result) {
+    if (cores_[flight.core] != nullptr) cores_[flight.core]->finish(flight, result);
+}
+
+void SimWorld::at(Instant when, std::function<void()> callback) {
+    SimEvent event;
+    event.at = std::max(when, now_);
+    event.kind = SimEventKind::callback;
+    event.number = static_cast<std::uint32_t>(callbacks_.size());
+    callbacks_.push_back(std::move(callback));
+    schedule(event);
+}
+
+/// Gives `backend` its turn if it has a reason for one, and schedules the next look.
+void SimWorld::look(SimBackend& backend) {
+    if (backend.dead() || backend.reactor_ == nullptr) return;
+    Reactor& reactor = *backend.reactor_;
+    if (now_ >= backend.busy_until_ &&
+        (backend.has_due() || reactor.idle_time() == Duration::zero())) {
+        trace(backend.node(), backend.core(), trace_turn, 0, 0);
+        running_ = &backend;
+        reactor.turn(Duration::zero());
+        running_ = nullptr;
+        backend.busy_until_ = now_ + std::max(backend.turn_time(), Duration(1));
+        if (backend.node_.dying) {
+            bury(backend.node_);
+            return;
+        }
+    }
+    if (backend.has_due() || reactor.has_ready()) {
+        backend.look_at(now_);
+    } else if (const auto next = reactor.timers().next()) {
+        backend.look_at(std::max(*next, now_));
+    }
+}
+
+void SimWorld::look_at_all() {
+    for (const auto& core : cores_) {
+        if (core == nullptr || core->dead() || core->reactor_ == nullptr) continue;
+        if (core->has_due() || core->reactor_->has_ready()) {
+            core->look_at(now_);
+        } else if (const auto next = core->reactor_->timers().next()) {
+            core->look_at(std::max(*next, now_));
+        }
+    }
+}
+
+void SimWorld::handle(const SimEvent& event) {
+    switch (event.kind) {
+        case SimEventKind::look: {
+            SimBackend* core = cores_[event.number].get();
+            if (core == nullptr) return;
+            core->looks_.pop_back();
+            return look(*core);
+        }
+        case SimEventKind::effect:
+            if (SimBackend* core = cores_[event.flight.core].get()) core->on_effect(event.flight);
+            return;
+        case SimEventKind::cancel:
+            if (SimBackend* core = cores_[event.flight.core].get()) core->on_cancel(event.flight);
+            return;
+        case SimEventKind::callback:
+            if (const auto call = std::exchange(callbacks_[event.number], {})) call();
+            return look_at_all();
+        case SimEventKind::arrive:
+        case SimEventKind::answer:
+        case SimEventKind::segment:
+        case SimEventKind::fin:
+        case SimEventKind::reset:
+        case SimEventKind::window:
+            trace(NodeId(0), CoreId(0), trace_network + static_cast<std::uint64_t>(event.kind),
+                  event.number, event.bytes);
+            network_.handle(event);
+            return;
+    }
+}
+
+bool SimWorld::step() {
+    if (events_.empty()) return false;
+    const SimEvent event = events_.pop();
+    KV_ASSERT(event.at >= now_);
+    now_ = event.at;
+    ++events_handled_;
+    handle(event);
+    return true;
+}
+
+bool SimWorld::run_until(const std::function<bool()>& done, Duration limit) {
+    const Instant end = now_ + limit;
+    look_at_all();
+    while (!done()) {
+        if (events_.empty()) return false;
+        if (events_.next() > end) {
+            now_ = end;
+            return false;
+        }
+        static_cast<void>(step());
+    }
+    return true;
+}
+
+void SimWorld::run_for(Duration time) {
+    const Instant end = now_ + time;
+    static_cast<void>(run_until([] { return false; }, time));
+    now_ = end;
+}
+
+Task<void> SimWorld::watch(Task<void> task, std::shared_ptr<bool> ended) {
+    co_await task;
+    *ended = true;
+}
+
+bool SimWorld::run(Reactor& reactor, Task<void> task, Duration limit) {
+    const NodeId node = static_cast<SimBackend&>(reactor.backend()).node();
+    const auto ended = std::make_shared<bool>(false);
+    reactor.spawn(watch(std::move(task), ended));
+    // Until the frames are gone, too: they hold the other reference.
+    const auto over = [&] { return ended.use_count() == 1 || down(node); };
+    static_cast<void>(run_until(over, limit));
+    return *ended && ended.use_count() == 1;
+}
+
+}  // namespace kv::io

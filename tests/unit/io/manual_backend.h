@@ -1,0 +1,27 @@
+#pragma once
+
+/// A backend whose clock the test sets and which completes nothing.
+
+#include "io/backend.h"
+
+namespace kv::io {
+
+class ManualBackend final : public Backend {
+public:
+    void poll(Duration wait_max) override { waited += wait_max; }
+    Instant now() noexcept override { return time; }
+    std::int64_t wall_ns() noexcept override { return 0; }
+    void fill_entropy(MutableBytes) noexcept override {}
+    std::byte* buffer(std::uint16_t) noexcept override { return nullptr; }
+    void recycle(std::uint16_t) noexcept override {}
+    std::string describe() const override { return "manual"; }
+
+    Instant time{};
+    Duration waited{};  ///< what the reactor would have waited
+
+private:
+    void start(Op&) override {}
+    void request_cancel(Op&) override {}
+};
+
+}  // namespace kv::io
