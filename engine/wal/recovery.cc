@@ -125,6 +125,7 @@ io::Task<Status> Recovery::look_at_files() {
               co_await io::list_directory(reactor_, options_.directory));
     for (const std::string& name : names) {
         const std::optional<SegmentFile> file = SegmentFile::parse(name);
+        if (!file && name.ends_with(".tmp")) continue;  // a crash left it; it is made anew
         if (!file) {
             log::warn("a file in the WAL directory is not mine, passing over it",
                       log::field("directory", options_.directory), log::field("file", name));
