@@ -156,8 +156,9 @@ TEST(Configuration, ChecksAndPrintsWithoutStarting) {
     EXPECT_FALSE(checked.out.empty());
     EXPECT_EQ(checked.err, "");
 
-    const Args changed{"--print-config",        "--id", "12", "--set", "commit_timeout=7s", "--set",
-                       "wal.segment_bytes=32MiB"};
+    const Args changed{
+        "--print-config",         "--id", "12", "--set", "commit_timeout=7s", "--set",
+        "wal.segment_bytes=32MiB"};
     const Outcome printed = run_server(changed, scratch.path());
     EXPECT_EQ(printed.exit_code, 0);
     EXPECT_EQ(printed.err, "");

@@ -119,8 +119,9 @@ TEST(DataDirectory, ADamagedLogIsRefusedWithFileAndOffset) {
     write_one_key(scratch / "data");
     const std::string segment = oldest_segment(scratch / "data");
     flip_byte(segment, 4096 + 100);  // in the first batch
-    expect_refusal(scratch / "data", {}, 3,
-                   {segment, "is damaged at offset 4096", "Restore the file", "move the data directory"});
+    expect_refusal(
+        scratch / "data", {}, 3,
+        {segment, "is damaged at offset 4096", "Restore the file", "move the data directory"});
     flip_byte(segment, 4096 + 100);
     expect_one_key(scratch / "data");
 }
