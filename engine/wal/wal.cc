@@ -63,7 +63,7 @@ Wal::Wal(io::Reactor& reactor, WalOptions options, WalClient& client)
     : reactor_(reactor),
       options_(std::move(options)),
       client_(client),
-      gathering_(empty_batch()),
+      gathering_(std::make_unique<Batch>()),  // free_batches_ is not there yet
       marker_timer_(*this),
       retry_timer_(*this),
       spares_event_(reactor),
