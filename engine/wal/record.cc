@@ -36,7 +36,7 @@ std::uint64_t seal_batch(MutableBytes batch, BatchHeader header, std::uint64_t o
     store_le<std::uint32_t>(out + 64, header.payload_bytes);
     store_le<std::uint32_t>(out + 68, header.records);
     store_le<std::uint64_t>(out + 72, checksum(batch.subspan(batch_header_bytes), seed));
-    store_le<std::uint64_t>(out + 80, 0);
+    store_le<std::uint64_t>(out + 80, header.first_segment.value());
     const std::uint64_t sum = checksum(batch.first(checksum_at), seed);
     store_le<std::uint64_t>(out + checksum_at, sum);
     return sum;
@@ -67,6 +67,7 @@ Result<BatchHeader> decode_batch_header(Bytes bytes, StoreId store, std::uint64_
     header.payload_bytes = load_le<std::uint32_t>(in + 64);
     header.records = load_le<std::uint32_t>(in + 68);
     header.payload_checksum = load_le<std::uint64_t>(in + 72);
+    header.first_segment = SegmentSeq(load_le<std::uint64_t>(in + 80));
     return header;
 }
 

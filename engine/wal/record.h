@@ -18,7 +18,7 @@
 ///    64  u32  payload_bytes    records, without padding
 ///    68  u32  records          how many
 ///    72  u64  payload_checksum XXH3-64 of everything behind the header, padding included, seeded
-///    80  u64  reserved         0
+///    80  u64  first_segment    oldest segment that the log still needs
 ///    88  u64  checksum         XXH3-64 of bytes 0..87, seeded; being chained, it names the whole
 ///    past 96  records, then zeros up to the next block boundary
 ///
@@ -78,6 +78,7 @@ struct BatchHeader {
     std::uint32_t payload_bytes = 0;
     std::uint32_t records = 0;
     std::uint64_t payload_checksum = 0;
+    SegmentSeq first_segment;
     std::uint64_t checksum = 0;
 
     /// On disk: header, payload and padding.

@@ -280,6 +280,7 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
     after_clean_ = false;
     offset_ = segment_header_bytes;
     at.segment = header.segment;
+    at.first_segment = std::max(at.first_segment, header.first_segment);
     ++out_.report.segments;
 
     while (true) {
@@ -328,6 +329,7 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
         after_clean_ = (batch->flags & batch_clean) != 0;
         at.next_lsn = batch->lsn.next();
         at.previous = batch->checksum;
+        at.first_segment = std::max(at.first_segment, batch->first_segment);
         offset_ += batch->total_bytes();
         at.end = offset_;
     }
@@ -353,6 +355,12 @@ io::Task<Result<Recovered>> Recovery::run() {
     }
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
+    }
+    const SegmentSeq first_needed = out_.position.first_segment;
+    if (!chain_.empty() && chain_.front().file.segment > first_needed) {
+        co_return fail(damaged(chain_.front(), 0,
+                               fmt::format("segment {}, which the log still needs, is missing",
+                                           first_needed.value())));
     }
     classify_spares();
     out_.position.next_segment = highest_.next();

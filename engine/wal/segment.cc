@@ -54,6 +54,7 @@ void encode_segment_header(const SegmentHeader& header, MutableBytes block) noex
     store_le<std::uint64_t>(out + 64, header.predecessor.value());
     store_le<std::uint64_t>(out + 72, header.predecessor_end);
     store_le<std::uint64_t>(out + 80, header.previous);
+    store_le<std::uint64_t>(out + 88, header.first_segment.value());
     store_le<std::uint64_t>(out + checksum_at,
                             header_checksum(block, header.store, header.segment.value()));
 }
@@ -82,6 +83,7 @@ Result<SegmentHeader> decode_segment_header(Bytes block) {
     header.predecessor = SegmentSeq(load_le<std::uint64_t>(in + 64));
     header.predecessor_end = load_le<std::uint64_t>(in + 72);
     header.previous = load_le<std::uint64_t>(in + 80);
+    header.first_segment = SegmentSeq(load_le<std::uint64_t>(in + 88));
     return header;
 }
 
