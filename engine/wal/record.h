@@ -50,6 +50,7 @@ namespace kv::wal {
 enum BatchFlag : std::uint16_t {
     batch_marker = 1,  ///< no records of clients: proves what was synced (idle), or ends a life
     batch_clean = 2,   ///< with batch_marker: the log was stopped cleanly here
+    // Others are of a newer version.
 };
 
 enum class RecordKind : std::uint8_t {
@@ -99,7 +100,7 @@ std::uint64_t seal_batch(MutableBytes batch, BatchHeader header, std::uint64_t o
 
 /// The header at the front of `bytes`, which was read at `offset` of a segment of `store`. Its own
 /// checksum has been verified with the segment it names; nothing is known of the payload.
-/// Errors: `truncated`; `corrupt`; `unsupported`, a newer version.
+/// Errors: `truncated`; `corrupt`; `unsupported`, a newer version or an unknown flag.
 Result<BatchHeader> decode_batch_header(Bytes bytes, StoreId store, std::uint64_t offset);
 
 /// The payload that belongs to `header`, verified; a view into `bytes`. Errors: `truncated`,

@@ -72,7 +72,7 @@ Wal::Wal(io::Reactor& reactor, WalOptions options, WalClient& client)
       progress_(reactor),
       keeper_ended_(reactor) {
     KV_ASSERT(options_.segment_bytes % io::block_bytes == 0);
-    KV_ASSERT(options_.segment_bytes >= 4 * io::block_bytes);
+    KV_ASSERT(options_.segment_bytes >= segment_bytes_min);
     KV_ASSERT(options_.epoch.value() > 0);
 }
 
@@ -171,7 +171,7 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
     spare.file = file;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
     if (file.segment.value() != 0) {
-        KV_CO_CHECK(co_await write_spare_header(&spare.handle));
+        KV_CO_CHECK(co_await write_spare_header(&spare.handle, file.bytes));
         spare.file.segment = SegmentSeq(0);
     }
     spares_.push_back(std::move(spare));
@@ -180,11 +180,12 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
 }
 
 /// Sequence number 0 says: not part of the log. Durable on return.
-io::Task<Status> Wal::write_spare_header(const io::File* file) {
+io::Task<Status> Wal::write_spare_header(const io::File* file, std::uint64_t bytes) {
     SegmentHeader header;
     header.store = options_.store;
     header.core = options_.core;
     header.generation = options_.generation;
+    header.segment_bytes = bytes;
     AlignedBuffer block(segment_header_bytes);
     const MutableBytes content = block.first(segment_header_bytes);
     encode_segment_header(header, content);
@@ -198,7 +199,7 @@ io::Task<Status> Wal::drop_spare(WalPosition::File file) {
     const std::string path = path_of(file.file);
     if (file.segment.value() != 0) {
         KV_CO_TRY(io::File released, co_await open_segment(reactor_, path, mode_, false));
-        Status status = co_await write_spare_header(&released);
+        Status status = co_await write_spare_header(&released, file.bytes);
         co_await released.close();
         if (!status) co_return status;
     }
@@ -210,14 +211,19 @@ io::Task<Status> Wal::make_spare() {
     spare.file.file = SegmentFile{options_.generation, options_.core, position_.next_number++};
     spare.file.bytes = options_.segment_bytes;
     const std::string path = path_of(spare.file.file);
-    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path, mode_, true));
-    Status status =
-        co_await fill_segment(reactor_, spare.handle, options_.directory, options_.segment_bytes);
-    if (status) status = co_await write_spare_header(&spare.handle);
+    const std::string temporary = path + ".tmp";
+    // What a crash left under that name may be longer.
+    Status status = co_await io::remove_file(reactor_, temporary);
+    if (!status && status.error().code != Errc::not_found) co_return status;
+    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, temporary, mode_, true));
+    status = co_await fill_segment(reactor_, spare.handle, options_.segment_bytes);
+    if (status) status = co_await write_spare_header(&spare.handle, options_.segment_bytes);
+    if (status) status = co_await io::rename_file(reactor_, temporary, path);
+    if (status) status = co_await io::sync_directory(reactor_, options_.directory);
     if (!status) {
         co_await spare.handle.close();
-        const Status removed = co_await io::remove_file(reactor_, path);
-        static_cast<void>(removed);  // a file that stays is a spare to the next start
+        const Status removed = co_await io::remove_file(reactor_, temporary);
+        static_cast<void>(removed);  // the next spare of that number removes what stays
         co_return status;
     }
     spares_.push_back(std::move(spare));
@@ -426,6 +432,7 @@ bool Wal::rotate() {
     header.previous = position_.previous;
     if (first_kept_.value() == 0) first_kept_ = header.segment;
     header.first_segment = first_kept_;
+    header.segment_bytes = current_bytes_;
     first->buffer.reserve(lead_bytes + first->total_bytes(),
                           lead_bytes + batch_header_bytes + first->payload_bytes);
     encode_segment_header(header, first->buffer.first(segment_header_bytes));
