@@ -192,7 +192,7 @@ private:
         auto opened = co_await open_segment(reactor, path, mode_, true);
         if (!opened) co_return std::unexpected(opened.error());
         file_ = *std::move(opened);
-        co_return co_await fill_segment(reactor, file_, world_.directory(), segment_bytes);
+        co_return co_await fill_segment(reactor, file_, segment_bytes);
     }
     io::Task<bool> close() {
         const std::string path = file_.path();

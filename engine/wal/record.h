@@ -19,8 +19,8 @@
 ///    68  u32  records          how many
 ///    72  u64  payload_checksum XXH3-64 of everything behind the header, padding included, seeded
 ///    80  u64  first_segment    oldest segment that the log still needs
-///    88  u64  checksum         XXH3-64 of bytes 0..87, seeded; being chained, it names the whole
-///    past 96  records, then zeros up to the next block boundary
+///    88  u64  checksum         XXH3-64 of bytes 0..87, seeded; being chained, it names the past
+///    96  records, then zeros up to the next block boundary
 ///
 /// The seed mixes store id, segment and file offset: a batch of an earlier use of a recycled file,
 /// a misplaced write or a copied file never validates.

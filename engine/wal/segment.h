@@ -16,8 +16,7 @@
 ///    48  u64  first_lsn        the batch at offset 4096
 ///    56  u64  epoch            the boot that opened it
 ///    64  u64  predecessor      its sequence number; 0: this is the first of the log
-///    72  u64  predecessor_end  where the predecessor's last batch ends; what is behind is void for
-///                              ever
+///    72  u64  predecessor_end  where the predecessor's last batch ends; behind it all is void
 ///    80  u64  previous         checksum of that last batch; 0 for the first segment of a log
 ///    88  u64  first_segment    oldest segment that the log still needs
 ///    96  u64  segment_bytes    size of the file, which a crash does not change
