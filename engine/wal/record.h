@@ -54,12 +54,14 @@ enum BatchFlag : std::uint16_t {
 };
 
 enum class RecordKind : std::uint8_t {
-    entries = 1,  ///< one or more entries (proto/raft/entry.h), ascending; they replace any at or
-                  ///< after the first of them
-    hard_state = 2,  ///< proto/raft/entry.h, HardState
-    snapshot_mark =
-        3,          ///< u64 index, u64 term, u64 snapshot number: entries up to index are covered
-    log_reset = 4,  ///< u64 index, u64 term: the group's log starts anew behind this position
+    /// One or more entries (proto/raft/entry.h), ascending; they replace any at or after the first.
+    entries = 1,
+    /// proto/raft/entry.h, HardState.
+    hard_state = 2,
+    /// u64 index, u64 term, u64 snapshot number: entries up to index are covered.
+    snapshot_mark = 3,
+    /// u64 index, u64 term: the group's log starts anew behind this position.
+    log_reset = 4,
 };
 
 inline constexpr std::size_t batch_header_bytes = 96;
