@@ -256,7 +256,7 @@ measure() { # ROUND SERVER WORKLOAD PIPELINE
 # --- the machine ---------------------------------------------------------------------------------
 
 cpu_model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
-machine="$(nproc) x $cpu_model, Linux $(uname -r), $(stat -f -c %T "$directory")"
+machine="$(nproc) x $cpu_model, Linux $(uname -r), $(df --output=fstype "$directory" | tail -n 1)"
 versions="$("$build/bin/kv-server" --version), $(redis-server --version | sed 's/ sha=.*//')"
 
 note "$machine"
