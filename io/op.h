@@ -28,12 +28,14 @@ enum class OpCode : std::uint8_t {
     stat,            ///< path, out (FileInfo*)
     lock,            ///< fd: exclusive advisory lock until close; -EWOULDBLOCK when held elsewhere
     // Sockets.
-    listen,   ///< endpoint in, with port 0 replaced by the bound one -> descriptor
-    accept,   ///< fd; multishot: each completion with `more` is a descriptor
-    connect,  ///< endpoint -> descriptor
-    receive,  ///< fd; multishot: each completion brings a provided buffer; 0 at the end of the
-              ///< stream
-    send,     ///< fd, data, bytes -> bytes taken, perhaps fewer
+    listen,       ///< endpoint in, with port 0 replaced by the bound one -> descriptor
+    accept,       ///< fd; multishot: each completion with `more` is a descriptor
+    connect,      ///< endpoint -> descriptor
+    receive,      ///< fd; multishot: each completion brings a provided buffer; 0 at the end of the
+                  ///< stream
+    send,         ///< fd, data, bytes -> bytes taken, perhaps fewer
+    end_sending,  ///< fd: the peer gets what was sent, then the end of the stream; it may still
+                  ///< send
 };
 
 enum OpenFlag : std::uint32_t {
