@@ -65,9 +65,9 @@ void Reactor::spawn(Task<void> task) {
 
 void Reactor::add_turn_hook(TurnHook& hook, Phase phase) noexcept {
     KV_ASSERT(hooks_count_ < turn_hooks_max);
-    hooks_[hooks_count_++] = {&hook, phase};
-    std::stable_sort(hooks_.begin(), hooks_.begin() + static_cast<std::ptrdiff_t>(hooks_count_),
-                     [](const Hook& a, const Hook& b) { return a.phase < b.phase; });
+    std::size_t at = hooks_count_++;
+    for (; at > 0 && hooks_[at - 1].phase > phase; --at) hooks_[at] = hooks_[at - 1];
+    hooks_[at] = {&hook, phase};
 }
 
 void Reactor::remove_turn_hook(TurnHook& hook) noexcept {

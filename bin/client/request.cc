@@ -111,6 +111,14 @@ bool is_set_option(std::string_view word) noexcept {
         options, [&](std::string_view option) { return equals_ignoring_case(word, option); });
 }
 
+/// KEYS alone means all of them, as in the other protocols; RESP servers want a pattern.
+std::string encode_resp_words(Words words) {
+    constexpr std::array<std::string_view, 2> all_keys{"KEYS", "*"};
+    std::string out;
+    resp::encode_command(out, words.size() == 1 && words[0] == "KEYS" ? Words(all_keys) : words);
+    return out;
+}
+
 Result<std::string> encode_resp_line(std::string_view line) {
     std::string storage;
     std::vector<std::string_view> words;
@@ -131,9 +139,7 @@ Result<std::string> encode_resp_line(std::string_view line) {
             return out;
         }
     }
-    std::string out;
-    resp::encode_command(out, words);
-    return out;
+    return encode_resp_words(words);
 }
 
 }  // namespace
@@ -143,11 +149,7 @@ Result<std::string> encode_words(Mode mode, Words words, std::uint64_t request_i
     switch (mode) {
         case Mode::text: return encode_text(words);
         case Mode::binary: return encode_binary_words(words, request_id);
-        case Mode::resp: {
-            std::string out;
-            resp::encode_command(out, words);
-            return out;
-        }
+        case Mode::resp: return encode_resp_words(words);
     }
     KV_UNREACHABLE("three modes");
 }

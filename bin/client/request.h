@@ -20,7 +20,7 @@ Result<std::string> encode_words(Mode mode, std::span<const std::string_view> wo
 /// binary mode it is a text command: upper-case verb, single spaces, the value is the rest of the
 /// line. In RESP mode it is split like redis-cli does, quotes included, with one exception: the
 /// value of an upper-case SET is the rest of the line when it holds several words, no quotes, and
-/// does not continue with an option of SET.
+/// does not continue with an option of SET. KEYS alone asks for all keys.
 Result<std::string> encode_line(Mode mode, std::string_view line, std::uint64_t request_id);
 
 }  // namespace kv::client

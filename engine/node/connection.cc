@@ -36,9 +36,14 @@ bool is_wide_read(Verb verb) noexcept {
     return verb == Verb::mget || verb == Verb::exists || verb == Verb::keys || verb == Verb::dbsize;
 }
 
-/// Requests that are gathered so that the memory of many is fetched at once.
-bool is_batched(const Request& request) noexcept {
-    return request.verb == Verb::get || request.verb == Verb::set;
+/// Requests that are gathered so that the memory of many is fetched at once. Their arguments must
+/// outlive the next call of the parser: those of an inline command lie in the parser, not in
+/// `input`.
+bool is_batched(const Request& request, std::string_view input) noexcept {
+    if (request.verb != Verb::get && request.verb != Verb::set) return false;
+    const auto at = reinterpret_cast<std::uintptr_t>(request.args[0].data());
+    const auto begin = reinterpret_cast<std::uintptr_t>(input.data());
+    return at >= begin && at < begin + input.size();
 }
 
 }  // namespace
@@ -123,17 +128,18 @@ std::size_t Connection::parse(std::string_view input) {
             finish();
             break;
         }
-        if (result.status == ParseStatus::request) stage(request);
+        if (result.status == ParseStatus::request) stage(request, input);
     }
     execute_batch();
     return consumed;
 }
 
 /// Adds a request to the batch, or executes it behind the batch.
-void Connection::stage(const Request& request) {
+void Connection::stage(const Request& request, std::string_view input) {
     ++services_.counters.requests;
-    if (!is_batched(request)) {
-        execute_batch();
+    const bool batched = is_batched(request, input);
+    if (!batched) execute_batch();
+    if (request.verb != Verb::get && request.verb != Verb::set) {
         execute(request, 0, ShardId());
         return;
     }
@@ -151,7 +157,7 @@ void Connection::stage(const Request& request) {
         pending.hash = store.hash(pending.args[0]);
         store.prefetch(pending.hash);
     }
-    if (++batch_size_ == batch_max) execute_batch();
+    if (++batch_size_ == batch_max || !batched) execute_batch();
 }
 
 void Connection::execute_batch() {

@@ -71,7 +71,7 @@ private:
     void take_input(std::string_view input);
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
-    void stage(const Request& request);
+    void stage(const Request& request, std::string_view input);
     void execute_batch();
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
 

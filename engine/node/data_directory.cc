@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "proto/base/checksum.h"
 
 namespace kv {
@@ -13,6 +15,14 @@ constexpr std::uint16_t identity_version = 1;
 constexpr std::uint64_t known_features = 0;
 constexpr std::size_t checksum_at = 120;
 constexpr auto identity_name = "identity";
+
+/// The directory that holds the name of `path`.
+std::string parent_of(std::string_view path) {
+    while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+    const std::size_t slash = path.rfind('/');
+    if (slash == path.npos) return ".";
+    return std::string(path.substr(0, std::max<std::size_t>(slash, 1)));
+}
 
 std::uint64_t random_word(io::Reactor& reactor) {
     std::byte bytes[8];
@@ -119,6 +129,8 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
 
 io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards) {
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
+    // Its own name must be durable before anything in it is promised.
+    KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));
     KV_CO_TRY(lock_,
               co_await io::File::open(reactor, path_ + "/LOCK", io::open_write | io::open_create));
     const Status locked = co_await lock_.lock();

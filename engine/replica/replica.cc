@@ -13,12 +13,17 @@ constexpr std::size_t free_waiters_max = 8;
 }  // namespace
 
 Replica::Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
-                 std::uint64_t hash_secret)
-    : store_(slab, hash_secret), group_(id, self, log, *this), batch_(group_.take_buffer()) {}
+                 std::uint64_t hash_secret, std::size_t entry_bytes_limit)
+    : entry_bytes_limit_(entry_bytes_limit),
+      store_(slab, hash_secret),
+      group_(id, self, log, *this),
+      batch_(group_.take_buffer()) {}
 
 std::optional<Errc> Replica::propose(const Command& command, Waiter waiter, std::uint64_t now_ms) {
     const std::size_t bytes = encoded_bytes(command);
-    const bool full = !waiters_.empty() && batch_.size() + bytes > entry_bytes_max;
+    if (entry_header_bytes + bytes > entry_bytes_limit_) return Errc::too_large;
+    const bool full =
+        !waiters_.empty() && batch_.size() + bytes > std::min(entry_bytes_max, entry_bytes_limit_);
     if (const auto refusal = group_.refusal(batch_.size() + bytes)) return refusal;
     if (full) close_batch(now_ms);
     encode_command(batch_, command);

@@ -45,11 +45,12 @@ protected:
 
 class Replica final : private consensus::StateMachine {
 public:
-    /// An entry is closed when it reaches this size; a larger command gets an entry of its own.
+    /// An entry is closed before it passes this size; a larger command gets an entry of its own.
     static constexpr std::size_t entry_bytes_max = std::size_t{1} << 20;
 
+    /// `entry_bytes_limit`: what the log can hold in one piece.
     Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
-            std::uint64_t hash_secret);
+            std::uint64_t hash_secret, std::size_t entry_bytes_limit);
     Replica(const Replica&) = delete;
     Replica& operator=(const Replica&) = delete;
 
@@ -59,7 +60,8 @@ public:
     void set_handler(AppliedHandler* handler) noexcept { handler_ = handler; }
 
     /// Encodes `command` straight into the open batch; `waiter` hears of it when it is applied.
-    /// Nothing: taken. Otherwise the reason, and nothing was done.
+    /// Nothing: taken. Otherwise the reason, and nothing was done: `too_large`, the log cannot hold
+    /// it; or the group's.
     std::optional<Errc> propose(const Command& command, Waiter waiter, std::uint64_t now_ms);
     /// Lets `reader` read right behind all commands that were taken so far, and before any later
     /// one. False: nothing is pending, the store can be read at once.
@@ -84,6 +86,7 @@ private:
         std::vector<Waiter> waiters;  ///< of its commands, in order
     };
 
+    const std::size_t entry_bytes_limit_;
     Store store_;
     consensus::Group group_;
     AppliedHandler* handler_ = nullptr;

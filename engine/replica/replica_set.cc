@@ -20,9 +20,9 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
-        replicas_.push_back(std::make_unique<Replica>(Placement::group_of(ShardId(i)),
-                                                      options_.node, log_store, slab_,
-                                                      options_.hash_secret));
+        replicas_.push_back(
+            std::make_unique<Replica>(Placement::group_of(ShardId(i)), options_.node, log_store,
+                                      slab_, options_.hash_secret, wal_.record_bytes_max()));
     }
     reactor_.add_turn_hook(*this, io::Reactor::Phase::commit);
 }

@@ -114,6 +114,10 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
         candidate.file.segment = header->segment;
         highest_ = std::max(highest_, header->segment);
     }
+    if (candidate.file.bytes < segment_bytes_min ||
+        (header && candidate.file.bytes < header->segment_bytes)) {
+        co_return fail(damaged(candidate, candidate.file.bytes, "the file has been cut off"));
+    }
     const bool in_log = header && header->segment.value() != 0;
     (in_log ? chain_ : others_).push_back(std::move(candidate));
     co_return Status{};
@@ -125,6 +129,7 @@ io::Task<Status> Recovery::look_at_files() {
               co_await io::list_directory(reactor_, options_.directory));
     for (const std::string& name : names) {
         const std::optional<SegmentFile> file = SegmentFile::parse(name);
+        if (!file && name.ends_with(".tmp")) continue;  // a crash left it; it is made anew
         if (!file) {
             log::warn("a file in the WAL directory is not mine, passing over it",
                       log::field("directory", options_.directory), log::field("file", name));
@@ -246,12 +251,12 @@ bool Recovery::proof_in_image(std::uint64_t from, SegmentSeq newer_than, Segment
     return false;
 }
 
-/// A file without a segment header that holds such a proof: its header was damaged.
+/// A file that is not in the log and holds such a proof: its header was damaged. A spare may hold
+/// batches of its last use, or of a rotation that was cut short, but they prove nothing.
 io::Task<Result<const Candidate*>> Recovery::proof_elsewhere() {
     const SegmentSeq newest = chain_.empty() ? SegmentSeq(0) : chain_.back().file.segment;
     const Candidate* found = nullptr;
     for (const Candidate& candidate : others_) {
-        if (candidate.header) continue;  // a spare that was prepared whole holds nothing
         KV_CO_TRY(const std::size_t loaded, co_await load(candidate));
         static_cast<void>(loaded);
         const bool proof = proof_in_image(segment_header_bytes, newest, SegmentSeq(0));
@@ -280,6 +285,7 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
     after_clean_ = false;
     offset_ = segment_header_bytes;
     at.segment = header.segment;
+    at.first_segment = std::max(at.first_segment, header.first_segment);
     ++out_.report.segments;
 
     while (true) {
@@ -328,6 +334,7 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
         after_clean_ = (batch->flags & batch_clean) != 0;
         at.next_lsn = batch->lsn.next();
         at.previous = batch->checksum;
+        at.first_segment = std::max(at.first_segment, batch->first_segment);
         offset_ += batch->total_bytes();
         at.end = offset_;
     }
@@ -353,6 +360,12 @@ io::Task<Result<Recovered>> Recovery::run() {
     }
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
+    }
+    const SegmentSeq first_needed = out_.position.first_segment;
+    if (!chain_.empty() && chain_.front().file.segment > first_needed) {
+        co_return fail(damaged(chain_.front(), 0,
+                               fmt::format("segment {}, which the log still needs, is missing",
+                                           first_needed.value())));
     }
     classify_spares();
     out_.position.next_segment = highest_.next();

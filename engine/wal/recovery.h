@@ -18,12 +18,15 @@
 ///
 ///     at recorded end | successor | valid | proof | verdict
 ///     ----------------+-----------+-------+-------+------------------------------------------
-///           -         |     -     |  yes  |   -   | accept
+///           -         |     -     |  yes  |  any  | accept
 ///           -         |     -     |   -   |   -   | torn: end of the log, cut here
 ///           -         |     -     |   -   |  yes  | damaged
-///           -         |    yes    |  yes  |   -   | accept
+///           -         |    yes    |  yes  |  any  | accept
 ///           -         |    yes    |   -   |  any  | damaged
-///          yes        |    yes    |  any  |  any  | next segment: what lies here is void
+///          yes        |    any    |  any  |  any  | next segment: what lies here is void
+///
+/// The newest segment's header and every batch name the oldest segment that is still needed: should
+/// it be missing, the log is damaged. Older ones may be there or not.
 ///
 /// What was cut is void for ever: the log goes on in a new segment, whose header records the end of
 /// its predecessor. Only behind a clean-stop marker does it go on in place.

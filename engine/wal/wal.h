@@ -52,6 +52,7 @@ struct WalPosition {
     SegmentSeq segment;                       ///< of the last batch; 0: the log is empty
     std::uint64_t end = 0;                    ///< where the last batch ends in that segment
     SegmentSeq next_segment = SegmentSeq(1);  ///< higher than any sequence number ever seen
+    SegmentSeq first_segment;                 ///< oldest that is needed; 0: the log is empty
     bool clean = false;                       ///< the log was stopped cleanly: it goes on in place
     /// Files of the log, oldest first, and spares in the order in which they are to be used.
     struct File {
@@ -117,7 +118,8 @@ public:
     /// The largest payload that one record may have.
     std::size_t record_bytes_max() const noexcept;
 
-    /// Releases every segment of the log before `first_kept`; they become spares.
+    /// Releases every segment of the log before `first_kept`. They become spares once a batch that
+    /// says so is durable; without other work a marker follows in the next flush().
     void release_before(SegmentSeq first_kept);
     SegmentSeq current_segment() const noexcept { return position_.segment; }
     std::size_t log_segments() const noexcept { return position_.log.size(); }
@@ -150,6 +152,7 @@ private:
     void close_gathering();
     void start_waiting();
     bool fits(const Batch& batch) const noexcept;
+    bool room_for(std::uint64_t bytes) const noexcept;
     bool rotate();
     void begin_write(std::unique_ptr<Batch> batch, bool with_segment_header);
     static void written(io::Op& op, std::int32_t result, io::Completion completion) noexcept;
@@ -157,6 +160,8 @@ private:
     void acknowledge();
     void fail(const Error& error);
     void queue_marker(std::uint16_t flags);
+    void record_release();
+    void free_released(SegmentSeq first_needed);
     void marker_due();
     io::Task<void> drain();
 
@@ -164,6 +169,8 @@ private:
     io::Task<void> keep_spares();
     io::Task<Status> add_spare();
     io::Task<Status> open_spare(WalPosition::File file);
+    io::Task<Status> write_spare_header(const io::File* file, std::uint64_t bytes);
+    io::Task<Status> drop_spare(WalPosition::File file);
     io::Task<Status> make_spare();
     io::Task<void> choose_sync_mode();
     io::Task<void> close_file(io::File file);
@@ -193,6 +200,7 @@ private:
     Lsn durable_;             ///< acknowledged up to here
     Lsn proven_;              ///< highest synced_lsn of an acknowledged batch
     Lsn last_record_lsn_;     ///< newest started batch that is not a marker
+    SegmentSeq first_kept_;   ///< what the client still needs; position_.first_segment: as written
     WalTimer<&Wal::marker_due> marker_timer_;
     WalTimer<&Wal::retry_due> retry_timer_;
 

@@ -5,6 +5,8 @@
 namespace kv::io {
 
 std::string sim_path(std::string_view path) {
+    while (path.starts_with("./")) path.remove_prefix(2);
+    if (path == ".") return {};
     std::string clean;
     clean.reserve(path.size());
     for (const char c : path) {
@@ -24,7 +26,7 @@ std::string_view sim_parent(std::string_view path) {
 namespace {
 
 bool is_root(std::string_view path) {
-    return path.empty() || path == "/" || path == ".";
+    return path.empty() || path == "/";
 }
 
 }  // namespace
@@ -42,7 +44,6 @@ bool SimNames::is_directory(std::string_view path) const {
 
 std::vector<std::string> SimNames::list(std::string_view directory) const {
     std::string prefix(directory);
-    if (directory == ".") prefix.clear();
     if (!prefix.empty() && prefix.back() != '/') prefix.push_back('/');
     std::vector<std::string> names;
     for (auto it = visible_.lower_bound(prefix); it != visible_.end(); ++it) {

@@ -3,8 +3,9 @@
 /// The names of one simulated disk: which paths exist, and which of them survive. The part of the
 /// fault model (see io/sim/sim_disk.h) that concerns directories.
 ///
-/// Paths are strings: "a/b", "/a/b" and "a//b/" are what they look like, "." and ".." mean nothing.
-/// The root of a path always exists. Directories cannot be renamed or removed.
+/// Paths are strings: "a/b", "/a/b" and "a//b/" are what they look like; "." is where relative paths
+/// begin, ".." means nothing. The root of a path always exists. Directories cannot be renamed or
+/// removed.
 
 #include <cstdint>
 #include <deque>
@@ -22,7 +23,7 @@ namespace kv::io {
 
 using SimFileRef = std::shared_ptr<SimFile>;
 
-/// Without doubled and trailing slashes.
+/// Without doubled and trailing slashes, and without a leading "./"; "." is empty.
 std::string sim_path(std::string_view path);
 /// The directory that holds `path`; empty for a relative path of one component.
 std::string_view sim_parent(std::string_view path);

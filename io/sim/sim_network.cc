@@ -392,4 +392,12 @@ void SimNetwork::reset_connections(NodeId a, NodeId b) {
     }
 }
 
+void SimNetwork::end_sending(NodeId from, NodeId to) {
+    for (const Socket& socket : sockets_) {
+        const bool open = !socket.closed && !socket.broken && socket.node == from;
+        if (!open || sockets_[socket.peer].node != to) continue;
+        schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
+    }
+}
+
 }  // namespace kv::io

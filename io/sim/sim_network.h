@@ -47,6 +47,10 @@ public:
     void add_address(NodeId node, const Endpoint& address);
     /// Breaks every connection between the two; for tests.
     void reset_connections(NodeId a, NodeId b);
+    /// Ends the direction from `from` of every connection to `to`, as shutdown() does: `to` gets
+    /// what was sent, then the end; the other direction goes on. For tests; nothing may be sent
+    /// afterwards.
+    void end_sending(NodeId from, NodeId to);
     std::size_t open_sockets() const noexcept { return open_sockets_; }
 
     // For SimBackend. A flight that waits is told through SimWorld::flight_due, and asks again.

@@ -84,6 +84,13 @@ TEST(EncodeLine, RespSplitsLikeRedisCli) {
     EXPECT_EQ(resp_line("SET k 'it''"), "error: Invalid argument(s): unbalanced quotes");
 }
 
+TEST(EncodeLine, RespAsksForAllKeysWhenNoPatternIsTyped) {
+    EXPECT_EQ(resp_line("KEYS"), "[KEYS] [*]");
+    EXPECT_EQ(resp_line("KEYS a*"), "[KEYS] [a*]");
+    EXPECT_EQ(encode_words(Mode::resp, std::vector<std::string_view>{"KEYS"}, 1),
+              *encode_line(Mode::resp, "KEYS *", 1));
+}
+
 TEST(EncodeLine, RespTakesTheRestOfASetAsItsValue) {
     EXPECT_EQ(resp_line("SET k hello big  world"), "[SET] [k] [hello big  world]");
     EXPECT_EQ(resp_line("SET k v EX 10"), "[SET] [k] [v] [EX] [10]");

@@ -1,0 +1,255 @@
+/// One replica over a log that a test completes by hand.
+
+#include "engine/replica/replica.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <deque>
+#include <map>
+
+#include "proto/base/prng.h"
+#include "tests/support/fake_log.h"
+
+namespace kv {
+namespace {
+
+std::uint64_t scaled(std::uint64_t count) {
+    return std::getenv("KV_TEST_SANITIZED") != nullptr ? count / 10 : count;
+}
+
+struct Handler final : AppliedHandler {
+    struct Read {
+        std::uint64_t request;
+        std::optional<std::string> value;
+    };
+    std::vector<Applied> applied;
+    std::vector<Read> reads;
+    std::map<std::uint64_t, std::string> keys;  ///< of the readers
+
+    void on_applied(std::span<const Applied> some) noexcept override {
+        applied.insert(applied.end(), some.begin(), some.end());
+    }
+    void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override {
+        for (const Waiter& reader : readers) {
+            const std::string& key = keys.at(reader.request);
+            const auto found = replica.store().get(key, replica.store().hash(key));
+            reads.push_back({reader.request, std::nullopt});
+            if (found) reads.back().value = std::string(found->value);
+        }
+    }
+};
+
+struct Fixture {
+    explicit Fixture(std::size_t entry_bytes_limit = SIZE_MAX)
+        : replica(GroupId(1), NodeId(1), log, slab, 99, entry_bytes_limit) {
+        replica.set_handler(&handler);
+        Member member;
+        member.node = NodeId(1);
+        replica.group().campaign({{member}}, 1);
+        persist_all();
+        log.steps.clear();
+    }
+    std::optional<Errc> put(std::string_view key, std::string_view value, std::uint64_t request) {
+        return replica.propose({CommandKind::put, key, value}, Waiter{this, request}, 1);
+    }
+    std::optional<Errc> del(std::string_view key, std::uint64_t request) {
+        return replica.propose({CommandKind::del, key}, Waiter{this, request}, 1);
+    }
+    bool read(std::string_view key, std::uint64_t request) {
+        handler.keys[request] = std::string(key);
+        return replica.read_behind_pending(Waiter{this, request}, replica.store().hash(key));
+    }
+    void persist_all() {
+        ASSERT_TRUE(replica.group().persisted(replica.group().last()).has_value());
+    }
+    std::optional<std::string> stored(std::string_view key) {
+        const auto found = replica.store().get(key, replica.store().hash(key));
+        return found ? std::optional<std::string>(found->value) : std::nullopt;
+    }
+
+    Slab slab;
+    FakeLog log;
+    Handler handler;
+    Replica replica;
+};
+
+TEST(Replica, TheCommandsOfATurnAreOneEntry) {
+    Fixture f;
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        ASSERT_EQ(f.put("key" + std::to_string(i), "value", i), std::nullopt);
+    }
+    EXPECT_TRUE(f.replica.has_open_batch());
+    EXPECT_TRUE(f.log.steps.empty());  // nothing before the turn ends
+    f.replica.close_batch(5);
+    f.replica.close_batch(5);  // nothing is open: no second entry
+    ASSERT_EQ(f.log.entries().size(), 1u);
+    EXPECT_EQ(f.log.entries()[0].kind, EntryKind::commands);
+    EXPECT_EQ(f.log.entries()[0].time_ms, 5u);
+    EXPECT_EQ(f.replica.pending(), 100u);
+    EXPECT_TRUE(f.handler.applied.empty());
+    f.persist_all();
+    EXPECT_EQ(f.handler.applied.size(), 100u);
+    EXPECT_EQ(f.replica.pending(), 0u);
+}
+
+TEST(Replica, WaitersGetCountsAndRevisionsInTheOrderOfTheLog) {
+    Fixture f;
+    ASSERT_EQ(f.put("a", "1", 10), std::nullopt);
+    ASSERT_EQ(f.put("b", "1", 11), std::nullopt);
+    ASSERT_EQ(f.del("a", 12), std::nullopt);
+    ASSERT_EQ(f.del("a", 13), std::nullopt);
+    f.replica.close_batch(1);
+    ASSERT_EQ(f.put("c", "1", 14), std::nullopt);
+    ASSERT_EQ(f.replica.propose({CommandKind::flush, "", ""}, Waiter{&f, 15}, 1), std::nullopt);
+    f.replica.close_batch(1);
+    f.persist_all();
+    const std::uint64_t counts[] = {1, 1, 1, 0, 1, 2};
+    ASSERT_EQ(f.handler.applied.size(), 6u);
+    for (std::uint64_t i = 0; i < 6; ++i) {
+        EXPECT_EQ(f.handler.applied[i].waiter.request, 10 + i);
+        EXPECT_EQ(f.handler.applied[i].waiter.owner, &f);
+        EXPECT_EQ(f.handler.applied[i].count, counts[i]) << i;
+        EXPECT_EQ(f.handler.applied[i].revision, Revision(i + 1));
+    }
+    EXPECT_EQ(f.replica.store().size(), 0u);
+}
+
+TEST(Replica, AnEntryIsClosedAtOneMebibyte) {
+    Fixture f;
+    const std::string value(300'000, 'v');
+    for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(f.put("k", value, i), std::nullopt);
+    EXPECT_EQ(f.log.entries().size(), 3u);  // three of them fit, the fourth opens the next
+    f.replica.close_batch(1);
+    ASSERT_EQ(f.log.entries().size(), 4u);
+    for (const Entry& entry : f.log.entries()) {
+        EXPECT_LE(entry.bytes.size(), Replica::entry_bytes_max);
+    }
+    f.persist_all();
+    ASSERT_EQ(f.handler.applied.size(), 10u);
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        EXPECT_EQ(f.handler.applied[i].waiter.request, i);
+    }
+}
+
+TEST(Replica, ALargerCommandHasAnEntryOfItsOwn) {
+    Fixture f;
+    const std::string value(Replica::entry_bytes_max + 1, 'v');
+    ASSERT_EQ(f.put("small", "1", 0), std::nullopt);
+    ASSERT_EQ(f.put("large", value, 1), std::nullopt);
+    ASSERT_EQ(f.put("small", "2", 2), std::nullopt);
+    f.replica.close_batch(1);
+    EXPECT_EQ(f.log.entries().size(), 3u);
+    f.persist_all();
+    EXPECT_EQ(f.stored("large"), value);
+    EXPECT_EQ(f.stored("small"), "2");
+}
+
+TEST(Replica, NoEntryIsLongerThanTheLogCanStore) {
+    Fixture f(1000);
+    const std::size_t overhead = entry_header_bytes + command_header_bytes + 1;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+        ASSERT_EQ(f.put("k", std::string(100, 'v'), i), std::nullopt);
+    }
+    ASSERT_EQ(f.put("k", std::string(1000 - overhead, 'v'), 50), std::nullopt);
+    EXPECT_EQ(f.put("k", std::string(1001 - overhead, 'v'), 51), Errc::too_large);
+    f.replica.close_batch(1);
+    for (const Entry& entry : f.log.entries()) EXPECT_LE(entry.bytes.size(), 1000u);
+    f.persist_all();
+    EXPECT_EQ(f.handler.applied.size(), 51u);
+}
+
+TEST(Replica, ARefusedCommandLeavesNothingBehind) {
+    Fixture f;
+    ASSERT_EQ(f.put("a", "1", 0), std::nullopt);
+    f.log.refuse = Errc::read_only;
+    EXPECT_EQ(f.put("b", "1", 1), Errc::read_only);
+    f.log.refuse = {};
+    f.replica.close_batch(1);
+    f.persist_all();
+    ASSERT_EQ(f.handler.applied.size(), 1u);
+    EXPECT_EQ(f.stored("b"), std::nullopt);
+    EXPECT_EQ(f.replica.pending(), 0u);
+}
+
+TEST(Replica, ReadsWithNothingPendingNeedNotWait) {
+    Fixture f;
+    EXPECT_FALSE(f.read("a", 1));
+    ASSERT_EQ(f.put("a", "1", 2), std::nullopt);
+    EXPECT_TRUE(f.read("a", 3));
+    f.replica.close_batch(1);
+    EXPECT_TRUE(f.read("a", 4));
+    f.persist_all();
+    ASSERT_EQ(f.handler.reads.size(), 2u);
+    EXPECT_EQ(f.handler.reads[0].request, 3u);
+    EXPECT_EQ(f.handler.reads[0].value, "1");
+    EXPECT_FALSE(f.read("a", 5));
+}
+
+/// Puts, dels, flushes and reads in any order, closed and persisted at any moment: each read sees
+/// the writes before it and none behind it.
+void interleave(std::uint64_t seed) {
+    Fixture f;
+    Prng prng(seed);
+    std::map<std::string, std::string> model;
+    std::map<std::uint64_t, std::optional<std::string>> expected;
+    std::vector<std::uint64_t> expected_counts;
+    std::deque<consensus::LogPosition> closed;
+    const std::uint64_t steps = prng.between(1, 300);
+    for (std::uint64_t request = 0; request < steps; ++request) {
+        const std::string key(1, static_cast<char>('a' + prng.below(4)));
+        const std::uint64_t what = prng.below(100);
+        if (what < 30) {
+            const std::string value(prng.below(40), static_cast<char>('0' + request % 10));
+            ASSERT_EQ(f.put(key, value, request), std::nullopt);
+            model[key] = value;
+            expected_counts.push_back(1);
+        } else if (what < 40) {
+            ASSERT_EQ(f.del(key, request), std::nullopt);
+            expected_counts.push_back(model.erase(key));
+        } else if (what < 42) {
+            ASSERT_EQ(f.replica.propose({CommandKind::flush, "", ""}, Waiter{&f, request}, 1),
+                      std::nullopt);
+            expected_counts.push_back(model.size());
+            model.clear();
+        } else if (what < 80) {
+            const auto found = model.find(key);
+            if (found != model.end())
+                expected[request] = found->second;
+            else
+                expected[request] = std::nullopt;
+            if (!f.read(key, request)) f.handler.reads.push_back({request, f.stored(key)});
+        } else if (what < 90) {
+            f.replica.close_batch(1);
+            closed.push_back(f.replica.group().last());
+        } else if (!closed.empty()) {
+            ASSERT_TRUE(f.replica.group().persisted(closed.front()).has_value());
+            closed.pop_front();
+        }
+    }
+    f.replica.close_batch(1);
+    f.persist_all();
+    ASSERT_EQ(f.handler.reads.size(), expected.size());
+    for (const Handler::Read& read : f.handler.reads) {
+        EXPECT_EQ(read.value, expected.at(read.request)) << "request " << read.request;
+    }
+    ASSERT_EQ(f.handler.applied.size(), expected_counts.size());
+    for (std::size_t i = 0; i < expected_counts.size(); ++i) {
+        EXPECT_EQ(f.handler.applied[i].count, expected_counts[i]);
+        EXPECT_EQ(f.handler.applied[i].revision, Revision(i + 1));
+    }
+    for (const auto& [key, value] : model) EXPECT_EQ(f.stored(key), value);
+    EXPECT_EQ(f.replica.store().size(), model.size());
+    while (f.replica.reclaim(64)) continue;
+}
+
+TEST(Replica, AReadSeesExactlyTheWritesBeforeIt) {
+    for (std::uint64_t seed = 0; seed < scaled(2000); ++seed) {
+        SCOPED_TRACE(seed);
+        interleave(seed);
+        if (testing::Test::HasFailure()) return;
+    }
+}
+
+}  // namespace
+}  // namespace kv
