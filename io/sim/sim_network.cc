@@ -248,6 +248,14 @@ void SimNetwork::stop_sending(std::uint32_t socket) {
     sockets_[socket].sender = SimFlight{};
 }
 
+std::int32_t SimNetwork::end_sending(std::uint32_t number) {
+    Socket& socket = sockets_[number];
+    if (socket.broken) return -ENOTCONN;
+    if (!socket.sent_fin) schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
+    socket.sent_fin = true;
+    return 0;
+}
+
 bool SimNetwork::has_news(std::uint32_t number) const noexcept {
     const Socket& socket = sockets_[number];
     return socket.arrived > 0 || socket.fin || socket.broken;
@@ -328,7 +336,7 @@ void SimNetwork::end(std::uint32_t number, bool by_reset) {
     if (!socket.broken) {
         if (by_reset) {
             reset(socket.peer, delay(socket.node, sockets_[socket.peer].node));
-        } else {
+        } else if (!socket.sent_fin) {
             schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
         }
     }

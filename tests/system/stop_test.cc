@@ -1,6 +1,7 @@
 /// How kv-server ends: SIGTERM lets it finish what was begun, a second one does not.
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <chrono>
@@ -64,6 +65,30 @@ TEST(Stop, ARequestThatWasReadIsAnsweredBeforeTheEnd) {
         EXPECT_EQ(server.process().wait(), 0) << server.process().log();
         EXPECT_TRUE(contains(server.process().log(), "msg=stopped"));
     }
+}
+
+TEST(Stop, RepliesReachASlowClientThatHadSentMore) {
+    const TemporaryDirectory directory;
+    Server server(directory.path());
+    ASSERT_TRUE(server.ready());
+    Wire wire(server.port());
+    constexpr std::size_t value_bytes = 100'000;
+    ASSERT_EQ(wire.ask("SET big " + std::string(value_bytes, 'v') + "\n"), "OK\n");
+    // More than is read while replies wait: the rest is in the kernel when the server closes.
+    std::string requests;
+    for (int i = 0; i < 10'000; ++i) requests += "GET big\n";
+    while (wire.send_some(requests) > 0) {
+    }
+    server.process().send_signal(SIGTERM);
+    ASSERT_NE(server.process().wait_for_log("stopping: finishing"), "");
+    std::size_t bytes = 0;
+    for (std::string piece = "?"; !piece.empty(); bytes += piece.size()) {
+        piece = wire.receive(64 * 1024);
+        poll(nullptr, 0, 1);  // slower than the server
+    }
+    EXPECT_GT(bytes, 10 * value_bytes);
+    EXPECT_EQ(bytes % (value_bytes + std::string_view("VALUE \n").size()), 0u) << bytes;
+    EXPECT_EQ(server.process().wait(), 0) << server.process().log();
 }
 
 TEST(Stop, AnIdleClientDoesNotDelayIt) {

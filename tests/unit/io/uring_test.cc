@@ -134,6 +134,11 @@ TEST_F(Uring, EchoesComeBack) {
     EXPECT_TRUE(machine.run(scenes::echo_scene(machine.reactor, loopback(), 20, 300'000)));
 }
 
+TEST_F(Uring, AHalfClosedStreamStillBringsReplies) {
+    Machine machine;
+    EXPECT_TRUE(machine.run(scenes::half_close_scene(machine.reactor, loopback(), 300'000)));
+}
+
 TEST_F(Uring, EchoesComeBackOverIpv6) {
     Machine machine;
     EXPECT_TRUE(
