@@ -549,18 +549,25 @@ void Connection::check_time(Instant now) noexcept {
         close();
         return;
     }
-    if (pipeline_.empty()) return;
-    Slot& slot = pipeline_.front();
-    const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
-    const bool waits = slot.state == Slot::State::writing || slot.state == Slot::State::reading;
-    if (waits && waited > config.commit_timeout) {
-        ++services_.counters.timeouts;
-        slot.bytes.clear();
-        ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
-        slot.rendered = true;
-        slot.state = Slot::State::done;
-        services_.mark(*this);
+    // In the order in which they were begun.
+    for (std::uint64_t number = pipeline_.head(); number != pipeline_.tail(); ++number) {
+        Slot& slot = pipeline_.at(number);
+        const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
+        if (waited <= config.commit_timeout) break;
+        if (slot.state == Slot::State::writing || slot.state == Slot::State::reading) {
+            expire(slot);
+        }
     }
+}
+
+/// Answers a request that waits for the log; what becomes of it is no longer told.
+void Connection::expire(Slot& slot) {
+    ++services_.counters.timeouts;
+    slot.bytes.clear();
+    ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+    services_.mark(*this);
 }
 
 }  // namespace kv

@@ -85,6 +85,7 @@ private:
                                 std::string pattern, bool all);
 
     void run_parked(Slot& slot);
+    void expire(Slot& slot);
     void release_answered();
     bool held_back() const noexcept;
     void flush();
