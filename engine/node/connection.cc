@@ -473,7 +473,14 @@ void Connection::end_turn() {
         release_answered();
         if (input_.size() == before) break;  // an incomplete request
     }
-    if (stream_.paused() && !finishing_ && !input_ended_ && !held_back()) stream_.receive();
+    if (!finishing_ && !input_ended_) {
+        // Replies that became ready together may have filled the output, too.
+        if (held_back()) {
+            stream_.pause();
+        } else if (stream_.paused()) {
+            stream_.receive();
+        }
+    }
     flush();
     close_if_done();
 }
