@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/node/glob.h"
@@ -193,6 +194,7 @@ void Connection::execute(const Request& request, std::uint64_t hash, ShardId sha
         Slot& slot = push(request);
         slot.rendered = true;
         answer(request, slot.bytes);
+        pipeline_.add_charge(slot, slot.bytes.size());
     }
     // Nothing behind QUIT is begun.
     if (request.verb == Verb::quit) finish();
@@ -210,14 +212,20 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     slot.hash = hash;
     const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
     const Waiter waiter{this, number};
+    const Store& store = services_.replicas.store(shard);
     if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
         slot.state = Slot::State::reading;
         slot.bytes.assign(key);
         ++outstanding_;
+        // As long as the reply will be, unless another client changes the value meanwhile.
+        const auto found = store.get(key, hash);
+        const std::size_t stored = found ? found->value.size() : 0;
+        pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
         return;
     }
     slot.rendered = true;
-    answer_get(request, services_.replicas.store(shard), hash, slot.bytes);
+    answer_get(request, store, hash, slot.bytes);
+    pipeline_.add_charge(slot, slot.bytes.size());
 }
 
 void Connection::on_readable(std::uint64_t number, const Store& store) noexcept {
@@ -303,10 +311,11 @@ void Connection::propose(std::uint64_t number, ShardId shard, const Command& com
     ++slot.parts_left;
     ++outstanding_;
     written_shards_ |= shard_bit(shard);
+    written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
 }
 
 void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
-    if (--outstanding_ == 0) written_shards_ = 0;
+    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
     services_.mark(*this);
     if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
     Slot& slot = pipeline_.at(number);
