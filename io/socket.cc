@@ -90,7 +90,6 @@ void Stream::sent(Op& op, std::int32_t result, Completion) noexcept {
         return;
     }
     if (result < 0) {
-        if (self.ended_) return;
         self.ended_ = true;
         self.handler_.on_ended(-result);
         return;

@@ -22,7 +22,7 @@ public:
         /// The kernel took `bytes` of what send() was given, from its front.
         virtual void on_sent(std::size_t bytes) noexcept = 0;
         /// The peer has ended its half (`error` 0) or the stream failed (errno). Nothing more
-        /// arrives.
+        /// arrives. A failure may follow the end: then nothing can be sent either.
         virtual void on_ended(std::int32_t error) noexcept = 0;
         /// After close(): no operation is in flight any more; the stream may be destroyed.
         virtual void on_closed() noexcept = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/node/glob.h"
@@ -195,6 +196,7 @@ void Connection::execute(const Request& request, std::uint64_t hash, ShardId sha
         Slot& slot = push(request);
         slot.rendered = true;
         answer(request, slot.bytes);
+        pipeline_.add_charge(slot, slot.bytes.size());
     }
     // Nothing behind QUIT is begun.
     if (request.verb == Verb::quit) finish();
@@ -212,14 +214,20 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     slot.hash = hash;
     const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
     const Waiter waiter{this, number};
+    const Store& store = services_.replicas.store(shard);
     if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
         slot.state = Slot::State::reading;
         slot.bytes.assign(key);
         ++outstanding_;
+        // As long as the reply will be, unless another client changes the value meanwhile.
+        const auto found = store.get(key, hash);
+        const std::size_t stored = found ? found->value.size() : 0;
+        pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
         return;
     }
     slot.rendered = true;
-    answer_get(request, services_.replicas.store(shard), hash, slot.bytes);
+    answer_get(request, store, hash, slot.bytes);
+    pipeline_.add_charge(slot, slot.bytes.size());
 }
 
 void Connection::on_readable(std::uint64_t number, const Store& store) noexcept {
@@ -305,10 +313,11 @@ void Connection::propose(std::uint64_t number, ShardId shard, const Command& com
     ++slot.parts_left;
     ++outstanding_;
     written_shards_ |= shard_bit(shard);
+    written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
 }
 
 void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
-    if (--outstanding_ == 0) written_shards_ = 0;
+    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
     services_.mark(*this);
     if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
     Slot& slot = pipeline_.at(number);
@@ -475,7 +484,14 @@ void Connection::end_turn() {
         release_answered();
         if (input_.size() == before) break;  // an incomplete request
     }
-    if (stream_.paused() && !finishing_ && !input_ended_ && !held_back()) stream_.receive();
+    if (!finishing_ && !input_ended_) {
+        // Replies that became ready together may have filled the output, too.
+        if (held_back()) {
+            stream_.pause();
+        } else if (stream_.paused()) {
+            stream_.receive();
+        }
+    }
     flush();
     close_if_done();
 }
@@ -571,18 +587,25 @@ void Connection::check_time(Instant now) noexcept {
         close();
         return;
     }
-    if (pipeline_.empty()) return;
-    Slot& slot = pipeline_.front();
-    const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
-    const bool waits = slot.state == Slot::State::writing || slot.state == Slot::State::reading;
-    if (waits && waited > config.commit_timeout) {
-        ++services_.counters.timeouts;
-        slot.bytes.clear();
-        ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
-        slot.rendered = true;
-        slot.state = Slot::State::done;
-        services_.mark(*this);
+    // In the order in which they were begun.
+    for (std::uint64_t number = pipeline_.head(); number != pipeline_.tail(); ++number) {
+        Slot& slot = pipeline_.at(number);
+        const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
+        if (waited <= config.commit_timeout) break;
+        if (slot.state == Slot::State::writing || slot.state == Slot::State::reading) {
+            expire(slot);
+        }
     }
+}
+
+/// Answers a request that waits for the log; what becomes of it is no longer told.
+void Connection::expire(Slot& slot) {
+    ++services_.counters.timeouts;
+    slot.bytes.clear();
+    ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+    services_.mark(*this);
 }
 
 }  // namespace kv

@@ -4,8 +4,9 @@
 /// batches with the memory they will touch fetched ahead, and sends their replies in order, one
 /// send a turn. Owner core only; destroyed by the Node after on_gone().
 ///
-/// Reading pauses, and TCP pushes back, while pipeline_max requests or pipeline_bytes_max bytes are
-/// unanswered, or output_pause_bytes of replies are not taken. Nothing is dropped.
+/// Reading pauses, and TCP pushes back, while pipeline_max requests or pipeline_bytes_max bytes of
+/// requests and of replies held back behind others are unanswered, or output_pause_bytes of replies
+/// are not taken. Nothing is dropped.
 
 #include <array>
 #include <span>
@@ -88,6 +89,7 @@ private:
                                 std::string pattern, bool all);
 
     void run_parked(Slot& slot);
+    void expire(Slot& slot);
     void release_answered();
     bool held_back() const noexcept;
     void flush();
@@ -109,6 +111,7 @@ private:
     std::uint64_t outstanding_ = 0;  ///< commands, reads and jobs that will still call back
     /// Shards, modulo 64, to which commands of this connection may be pending.
     std::uint64_t written_shards_ = 0;
+    std::size_t written_value_bytes_max_ = 0;  ///< longest value among those commands
     static std::uint64_t shard_bit(ShardId shard) noexcept {
         return std::uint64_t{1} << (shard.value() % 64);
     }

@@ -56,6 +56,11 @@ public:
 
     /// Adds a slot; references to others end here.
     Slot& push(const Request& request, std::size_t charge, std::int64_t now_ns);
+    /// Counts `bytes` more against the limit for as long as request `slot` is here.
+    void add_charge(Slot& slot, std::size_t bytes) noexcept {
+        slot.charge += bytes;
+        charge_ += bytes;
+    }
     void pop();
 
 private:

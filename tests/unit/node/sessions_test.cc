@@ -1,1 +1,330 @@
+/// What clients see, byte by byte, from a whole node in the simulator.
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/sim_server.h"
+#include "tests/unit/node/session_script.h"
+
+namespace kv {
+namespace {
+
+struct Exchange {
+    std::string request;
+    std::string reply;
+};
+
+/// One connection, one exchange after the other.
+void play(std::span<const Exchange> exchanges, Config config = small_config()) {
+    SimServer server(1, std::move(config));
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    for (const Exchange& e : exchanges) {
+        EXPECT_EQ(client->exchange(e.request, e.reply.size()), e.reply)
+            << "to " << testing::PrintToString(e.request);
+        ASSERT_FALSE(client->ended());
+    }
+}
+
+TEST(TextSession, EveryVerbAndEveryError) {
+    const Exchange exchanges[] = {
+        {"PING\n", "PONG\n"},
+        {"PING x\n", "ERROR PING takes no arguments\n"},
+        {"KEYS\n", "KEYS\n"},
+        {"GET a\n", "NOT_FOUND\n"},
+        {"SET a 1\n", "OK\n"},
+        {"SET b two words  and more \r\n", "OK\n"},
+        {"SET B x\n", "OK\n"},
+        {"GET a\n", "VALUE 1\n"},
+        {"GET b\n", "VALUE two words  and more \n"},
+        {"KEYS\n", "KEYS B a b\n"},
+        {"KEYS a\n", "ERROR KEYS takes no arguments\n"},
+        {"DEL a\n", "DELETED\n"},
+        {"DEL a\n", "NOT_FOUND\n"},
+        {"GET a\n", "NOT_FOUND\n"},
+        {"\n", "ERROR empty command\n"},
+        {"\r\n", "ERROR empty command\n"},
+        {"get a\n", "ERROR unknown command: get\n"},
+        {" GET a\n", "ERROR unknown command: \n"},
+        {"FOO bar\n", "ERROR unknown command: FOO\n"},
+        {"GET\n", "ERROR GET requires a key\n"},
+        {"GET a b\n", "ERROR GET takes exactly one argument\n"},
+        {"DEL\n", "ERROR DEL requires a key\n"},
+        {"DEL a b\n", "ERROR DEL takes exactly one argument\n"},
+        {"SET\n", "ERROR SET requires a key and a value\n"},
+        {"SET  v\n", "ERROR SET: key must not be empty after tokenisation\n"},
+        {"SET k\n", "ERROR SET requires a value\n"},
+        {"SET k " + std::string(8193, 'v') + "\n",
+         "ERROR value is longer than limits.value_bytes_max\n"},
+        {"SET k " + std::string(8192, 'v') + "\n", "OK\n"},
+        {"GET k\n", "VALUE " + std::string(8192, 'v') + "\n"},
+        {"ADDSERVER 2 h 1 2\n", "ERROR ADDSERVER not available in standalone mode\n"},
+        {"ADDSERVER 2 h 1\n", "ERROR ADDSERVER requires: id host raft_port client_port\n"},
+        {"ADDSERVER 2 h 1 2 3\n", "ERROR ADDSERVER takes exactly 4 arguments\n"},
+        {"ADDSERVER 0 h 1 2\n", "ERROR ADDSERVER: invalid node id\n"},
+        {"ADDSERVER 2 h 0 2\n", "ERROR ADDSERVER: invalid raft_port\n"},
+        {"ADDSERVER 2 h 1 65536\n", "ERROR ADDSERVER: invalid client_port\n"},
+        {"REMOVESERVER 2\n", "ERROR REMOVESERVER not available in standalone mode\n"},
+        {"REMOVESERVER\n", "ERROR REMOVESERVER requires a node id\n"},
+        {"REMOVESERVER 1 2\n", "ERROR REMOVESERVER takes exactly one argument\n"},
+        {"REMOVESERVER x\n", "ERROR REMOVESERVER: invalid node id\n"},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, EveryVerbAndEveryError) {
+    const Exchange exchanges[] = {
+        {resp_array({"PING"}), "+PONG\r\n"},
+        {resp_array({"ping", "hello"}), "$5\r\nhello\r\n"},
+        {resp_array({"PING", "a", "b"}), "-ERR wrong number of arguments for 'ping' command\r\n"},
+        {resp_array({"ECHO", "a\r\nb"}), "$4\r\na\r\nb\r\n"},
+        {resp_array({"ECHO"}), "-ERR wrong number of arguments for 'echo' command\r\n"},
+        {resp_array({"GET", "a"}), "$-1\r\n"},
+        {resp_array({"SET", "a", "1"}), "+OK\r\n"},
+        {resp_array({"set", "empty", ""}), "+OK\r\n"},
+        {resp_array({"GET", "a"}), "$1\r\n1\r\n"},
+        {resp_array({"GET", "empty"}), "$0\r\n\r\n"},
+        {resp_array({"GET"}), "-ERR wrong number of arguments for 'get' command\r\n"},
+        {resp_array({"SET", "a", "1", "NX"}),
+         "-ERR syntax error, option NX of 'set' is not supported yet\r\n"},
+        {resp_array({"SET", "a", "1", "FOO"}), "-ERR syntax error\r\n"},
+        {resp_array({"SET", "", "1"}), "-ERR key must have 1 to 65535 bytes\r\n"},
+        {resp_array({"SET", "a", std::string(8193, 'v')}),
+         "-ERR value is longer than limits.value_bytes_max\r\n"},
+        {resp_array({"MSET", "x1", "1", "x2", "2", "x3", "3", "x4", "4", "x5", "5"}), "+OK\r\n"},
+        {resp_array({"MSET", "x1"}), "-ERR wrong number of arguments for 'mset' command\r\n"},
+        {resp_array({"MGET", "x1", "x5", "none", "x3"}),
+         "*4\r\n$1\r\n1\r\n$1\r\n5\r\n$-1\r\n$1\r\n3\r\n"},
+        {resp_array({"EXISTS", "x1", "x1", "none", "a"}), ":3\r\n"},
+        {resp_array({"DBSIZE"}), ":7\r\n"},
+        {resp_array({"DEL", "x1", "x2", "none", "x1"}), ":2\r\n"},
+        {resp_array({"DEL", "none"}), ":0\r\n"},
+        {resp_array({"KEYS", "nothing*"}), "*0\r\n"},
+        {resp_array({"KEYS", "x3"}), "*1\r\n$2\r\nx3\r\n"},
+        {resp_array({"KEYS"}), "-ERR wrong number of arguments for 'keys' command\r\n"},
+        {resp_array({"FLUSHALL", "NOW"}), "-ERR syntax error\r\n"},
+        {resp_array({"FLUSHALL", "async"}), "+OK\r\n"},
+        {resp_array({"DBSIZE"}), ":0\r\n"},
+        {resp_array({"SELECT", "0"}), "+OK\r\n"},
+        {resp_array({"SELECT", "1"}), "-ERR DB index is out of range\r\n"},
+        {resp_array({"SELECT", "x"}), "-ERR value is not an integer or out of range\r\n"},
+        {resp_array({"CLIENT", "SETINFO", "LIB-NAME", "x"}), "+OK\r\n"},
+        {resp_array({"CLIENT", "SETINFO", "LIB-NAME", "x y"}),
+         "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n"},
+        {resp_array({"CLIENT", "FOO"}), "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n"},
+        {resp_array({"COMMAND", "COUNT"}), ":19\r\n"},
+        {resp_array({"COMMAND", "DOCS"}), "*0\r\n"},
+        {resp_array({"CONFIG", "GET", "append*"}),
+         "*4\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"},
+        {resp_array({"CONFIG", "GET", "MAXMEMORY"}), "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n"},
+        {resp_array({"CONFIG", "GET", "nosuch"}), "*0\r\n"},
+        {resp_array({"CONFIG", "SET", "a", "b"}),
+         "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n"},
+        {resp_array({"INFO", "cluster"}), "$30\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"},
+        {resp_array({"ADDSERVER", "2", "h", "1", "2"}),
+         "-ERR ADDSERVER not available in standalone mode\r\n"},
+        {resp_array({"REMOVESERVER", "2"}),
+         "-ERR REMOVESERVER not available in standalone mode\r\n"},
+        {resp_array({"FOO", "bar"}),
+         "-ERR unknown command 'FOO', with args beginning with: 'bar' \r\n"},
+        {"*0\r\n\r\n" + resp_array({"PING"}), "+PONG\r\n"},
+        {"PING\r\nSET a 1\r\nSET b \"2 3\"\r\nGET a\r\nGET b\r\n",
+         "+PONG\r\n+OK\r\n+OK\r\n$1\r\n1\r\n$3\r\n2 3\r\n"},
+    };
+    play(exchanges);
+}
+
+TEST(BinarySession, EveryTypeAndEveryError) {
+    using namespace std::string_literals;
+    const Exchange exchanges[] = {
+        {frame(5, ""), frame(5, "")},
+        {frame(5, "payload"), frame(5, "")},
+        {key_frame(2, "a"), frame(2, "")},
+        {set_frame("a", "1"), frame(0, "")},
+        {set_frame("e", ""), frame(0, "")},
+        {key_frame(2, "a"), value_frame("1")},
+        {key_frame(2, "e"), value_frame("")},
+        {key_frame(3, "e"), frame(3, "")},
+        {key_frame(3, "e"), frame(2, "")},
+        {frame(4, ""), frame(4, "\0\0\0\1\0\1a"s)},
+        {frame(2, ""), error_frame("binary GET: truncated key_len")},
+        {frame(2, "\0\2a"s), error_frame("binary GET: truncated key")},
+        {frame(3, "\0\0"s), error_frame("binary DEL: empty key")},
+        {frame(1, "\0\1a\0\0"s), error_frame("binary SET: truncated value_len")},
+        {frame(1, "\0\1a\0\0\0\2v"s), error_frame("binary SET: truncated value")},
+        {frame(1, "\0\0\0\0\0\1v"s), error_frame("binary SET: empty key")},
+        {frame(0, ""), error_frame("binary: unknown msg_type 0x00")},
+        {frame(0x1e, "x"), error_frame("binary: unknown msg_type 0x1e")},
+        {frame(2, "\0\1abehind"s), value_frame("1")},
+        {set_frame("a", std::string(8193, 'v')),
+         error_frame("value is longer than limits.value_bytes_max")},
+        {extended_frame(7, 1, {}), extended_reply(7, 0, "")},
+        {extended_frame(8, 1, {"hi"}), extended_reply(8, 1, "hi")},
+        {extended_frame(9, 8, {"x", "1", "y", "2"}), extended_reply(9, 0, "")},
+        {extended_frame(10, 7, {"x", "none", "y"}),
+         extended_reply(10, 4, "\0\0\0\3\0\0\0\1\x31\xff\xff\xff\xff\0\0\0\1\x32"s)},
+        {extended_frame(11, 5, {"x", "y", "z"}), extended_reply(11, 3, big_endian(2, 8))},
+        {extended_frame(12, 10, {}), extended_reply(12, 3, big_endian(1, 8))},
+        {extended_frame(13, 9, {}), extended_reply(13, 4, "\0\0\0\1\0\0\0\1a"s)},
+        {extended_frame(14, 11, {}), extended_reply(14, 0, "")},
+        {frame(4, ""), frame(4, "\0\0\0\0"s)},
+    };
+    play(exchanges);
+}
+
+TEST(Sessions, TheFirstBytesDecideTheProtocolOfEachConnection) {
+    SimServer server(2);
+    ASSERT_TRUE(server.start().has_value());
+    server.expect("SET a 1\n", "OK\n");
+    server.expect("SET b 2\r\n", "+OK\r\n");
+    server.expect("+PING\r\n", "-ERR unknown command '+PING', with args beginning with: \r\n");
+    server.expect(key_frame(2, "a"), value_frame("1"));
+    server.expect(resp_array({"GET", "b"}), "$1\r\n2\r\n");
+    server.expect("\nPING\n", "ERROR empty command\nPONG\n");
+    server.expect("\r\nPING\r\n", "+PONG\r\n");
+    server.expect("\xff\xfe\n", "ERROR unknown command: \xff\xfe\n");
+}
+
+TEST(Sessions, TheLineProtocolCanBeFixed) {
+    for (const bool text : {true, false}) {
+        Config config = small_config();
+        config.client.line_protocol = text ? LineProtocol::text : LineProtocol::resp;
+        SimServer server(3, config);
+        ASSERT_TRUE(server.start().has_value());
+        server.expect("PING\n", text ? "PONG\n" : "+PONG\r\n");
+        server.expect("PING\r\n", text ? "PONG\n" : "+PONG\r\n");
+        server.expect(resp_array({"PING"}), "+PONG\r\n");
+    }
+}
+
+TEST(Sessions, QuitAnswersWhatCameBeforeItAndNothingBehind) {
+    SimServer server(4);
+    ASSERT_TRUE(server.start().has_value());
+    const std::string request = resp_array({"SET", "a", "1"}) + resp_array({"GET", "a"}) +
+                                resp_array({"QUIT"}) + resp_array({"SET", "a", "2"});
+    {
+        const auto client = server.connect();
+        client->send(request);
+        EXPECT_TRUE(client->wait_end());
+        EXPECT_EQ(client->take(), "+OK\r\n$1\r\n1\r\n+OK\r\n");
+        EXPECT_EQ(client->end_error(), 0);
+    }
+    server.expect(resp_array({"GET", "a"}), "$1\r\n1\r\n");
+    server.world.run_for(1s);
+    EXPECT_EQ(server.server().connections(), 0u);
+}
+
+TEST(Sessions, AHalfClosedClientGetsAllItsReplies) {
+    for (std::uint64_t seed = 1; seed <= scaled(40); ++seed) {
+        SCOPED_TRACE(seed);
+        Config config = small_config();
+        config.client.pipeline_max = seed % 2 == 0 ? 3 : 1024;
+        SimServer server(seed, config);
+        ASSERT_TRUE(server.start().has_value());
+        const Family families[] = {Family::text, Family::binary, Family::resp};
+        const Script script = random_script(families[seed % 3], seed, 400);
+        const auto client = server.connect();
+        client->send(script.input);
+        ASSERT_TRUE(server.world.run_until([&] { return client->all_sent(); }, 60s));
+        server.world.network().end_sending(SimServer::client_node, SimServer::server_node);
+        ASSERT_TRUE(client->wait_end());
+        EXPECT_EQ(client->take(), script.expected);
+        EXPECT_EQ(client->end_error(), 0);
+        server.world.run_for(1s);
+        EXPECT_EQ(server.server().connections(), 0u);
+    }
+}
+
+TEST(Sessions, AnIncompleteRequestAtTheEndIsDropped) {
+    SimServer server(5);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    client->send("PING\nSET a 1");
+    ASSERT_TRUE(client->wait_for(5));
+    server.world.network().end_sending(SimServer::client_node, SimServer::server_node);
+    ASSERT_TRUE(client->wait_end());
+    EXPECT_EQ(client->take(), "PONG\n");
+    EXPECT_EQ(server.node().replicas().keys(), 0u);
+}
+
+/// The elements of a RESP array of bulk strings.
+std::vector<std::string> elements(std::string_view reply) {
+    std::vector<std::string> found;
+    for (std::size_t at = reply.find('$'); at != reply.npos; at = reply.find('$', at + 1)) {
+        const std::size_t line_end = reply.find("\r\n", at);
+        const std::size_t bytes = std::stoul(std::string(reply.substr(at + 1, line_end - at - 1)));
+        found.emplace_back(reply.substr(line_end + 2, bytes));
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+TEST(Keys, PatternsChooseAmongTheKeysOfAllShards) {
+    SimServer server(6);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    std::vector<std::string> all;
+    std::string request;
+    for (int i = 0; i < 500; ++i) {
+        all.push_back("key:" + std::to_string(i));
+        request += resp_array({"SET", all.back(), "v"});
+    }
+    std::ranges::sort(all);
+    client->send(request);
+    ASSERT_TRUE(client->wait_for(5 * all.size()));
+    client->take();
+    struct Case {
+        const char* pattern;
+        std::size_t count;
+    };
+    const Case cases[] = {{"*", 500}, {"key:1?", 10}, {"key:[12]", 2}, {"key:4*", 111},
+                          {"*99", 5}, {"KEY:*", 0},   {"", 0},         {"key:7", 1}};
+    for (const Case& c : cases) {
+        client->send(resp_array({"KEYS", c.pattern}) + resp_array({"PING"}));
+        ASSERT_TRUE(
+            server.world.run_until([&] { return client->received().ends_with("+PONG\r\n"); }, 60s));
+        const std::string reply = client->take();
+        EXPECT_TRUE(reply.starts_with(fmt::format("*{}\r\n", c.count))) << c.pattern;
+        const std::vector<std::string> found = elements(reply);
+        EXPECT_EQ(found.size(), c.count) << c.pattern;
+        if (c.count == all.size()) {
+            EXPECT_EQ(found, all);
+        }
+    }
+}
+
+TEST(Keys, MoreThanTheLimitIsAnErrorAndNotAPart) {
+    Config config = small_config();
+    config.limits.keys_reply_max = 3;
+    SimServer server(7, config);
+    ASSERT_TRUE(server.start().has_value());
+    server.expect("SET a1 1\nSET a2 1\nSET b1 1\nKEYS\n", "OK\nOK\nOK\nKEYS a1 a2 b1\n");
+    server.expect("SET b2 1\nKEYS\n",
+                  "OK\nERROR KEYS matches more than limits.keys_reply_max = 3 keys\n");
+    server.expect(resp_array({"KEYS", "*"}),
+                  "-ERR KEYS matches more than limits.keys_reply_max = 3 keys\r\n");
+    server.expect(frame(4, ""),
+                  error_frame("KEYS matches more than limits.keys_reply_max = 3 keys"));
+    server.expect(resp_array({"KEYS", "c*"}), "*0\r\n");
+}
+
+TEST(Keys, WhatALineCannotCarryIsAnErrorThatSaysSo) {
+    SimServer server(8);
+    ASSERT_TRUE(server.start().has_value());
+    server.expect(resp_array({"SET", "with space", "line\nend"}) + resp_array({"SET", "empty", ""}),
+                  "+OK\r\n+OK\r\n");
+    const auto client = server.connect();
+    client->send("KEYS\nGET empty\nPING\n");
+    ASSERT_TRUE(
+        server.world.run_until([&] { return client->received().ends_with("PONG\n"); }, 60s));
+    EXPECT_EQ(client->take(),
+              "ERROR a key holds a space or a line end, which the text protocol cannot carry: use "
+              "the binary protocol or RESP\n"
+              "ERROR the value is empty, which the text protocol cannot carry: use the binary "
+              "protocol or RESP\nPONG\n");
+}
+
+}  // namespace
+}  // namespace kv
