@@ -238,7 +238,7 @@ TEST(WalFailure, AFailedSyncIsFinalAndTakesNothingAcknowledgedWithIt) {
 }
 
 TEST(WalFailure, ATailWhoseSyncFailedIsMadeDurableBeforeItIsTrusted) {
-    Scene scene(3);
+    Scene scene(3, calm(), small_segments(std::uint64_t{64} << 10));
     scene.options.try_direct = false;
     {
         Life life(scene);
