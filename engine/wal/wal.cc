@@ -159,11 +159,18 @@ std::uint64_t Wal::log_bytes() const noexcept {
 
 io::Task<Status> Wal::add_spare() {
     while (!unopened_spares_.empty()) {
+        // Kept until it is done: when there is no room now, the same file is the next again.
+        // Segments must lose their headers oldest first.
         const WalPosition::File file = unopened_spares_.front();
+        const bool fits = file.bytes == options_.segment_bytes;
+        if (fits) {
+            KV_CO_CHECK(co_await open_spare(file));
+        } else {
+            // Of another size: its name goes, a new one of the right size is made.
+            KV_CO_CHECK(co_await drop_spare(file));
+        }
         unopened_spares_.pop_front();
-        if (file.bytes == options_.segment_bytes) co_return co_await open_spare(file);
-        // Of another size: its name goes, a new one of the right size is made.
-        KV_CO_CHECK(co_await drop_spare(file));
+        if (fits) co_return Status{};
     }
     if (log_is_full() && keeper_started_) co_return Status{};
     co_return co_await make_spare();
@@ -174,7 +181,11 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
     spare.file = file;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
     if (file.segment.value() != 0) {
-        KV_CO_CHECK(co_await write_spare_header(&spare.handle, file.bytes));
+        Status status = co_await write_spare_header(&spare.handle, file.bytes);
+        if (!status) {
+            co_await spare.handle.close();
+            co_return status;
+        }
         spare.file.segment = SegmentSeq(0);
     }
     spares_.push_back(std::move(spare));

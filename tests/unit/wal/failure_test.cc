@@ -165,6 +165,33 @@ TEST(WalFailure, WhatAFullDiskAdmitsIsWrittenWhateverItsSizes) {
     }
 }
 
+TEST(WalFailure, AReleasedSegmentThatCannotBeMarkedNowIsTheNextAgain) {
+    for (std::uint64_t skip = 0; skip < 6; ++skip) {
+        SCOPED_TRACE(skip);
+        Scene scene(1);
+        {
+            Life life(scene);
+            ASSERT_TRUE(life.start());
+            for (int i = 0; i < 10; ++i) ASSERT_TRUE(life.stage_and_settle(3'000));
+            ASSERT_TRUE(life.pass(3s));
+            life.release_before(life.wal().current_segment());
+            ASSERT_TRUE(life.pass(10ms));
+            for (int i = 0; i < 12 && life.failures.empty(); ++i) {
+                if (i == 2) {
+                    scene.disk.add_fault(fault_on(io::OpCode::write, -ENOSPC, skip));
+                }
+                if (!life.try_stage(3'000)) break;
+                static_cast<void>(life.settle());
+                static_cast<void>(life.pass(2s));
+            }
+            life.crash(io::Crash::power_lose_all);
+        }
+        scene.disk.clear_faults();
+        Life life(scene);
+        ASSERT_TRUE(life.start());
+    }
+}
+
 TEST(WalFailure, AFullDiskAtTheStartIsAClearError) {
     Scene scene(1);
     scene.disk.set_capacity(10'000);
