@@ -144,9 +144,11 @@ io::Task<Status> Wal::open(WalPosition position) {
 
 // --- spares --------------------------------------------------------------------------------------
 
+/// No further file may be made.
 bool Wal::log_is_full() const noexcept {
-    return options_.bytes_max != 0 && spares_.empty() && unopened_spares_.empty() &&
-           log_bytes() + options_.segment_bytes > options_.bytes_max;
+    const std::uint64_t files = spares_.size() + 1;
+    return options_.bytes_max != 0 && unopened_spares_.empty() &&
+           log_bytes() + files * options_.segment_bytes > options_.bytes_max;
 }
 
 std::uint64_t Wal::log_bytes() const noexcept {
@@ -157,12 +159,20 @@ std::uint64_t Wal::log_bytes() const noexcept {
 
 io::Task<Status> Wal::add_spare() {
     while (!unopened_spares_.empty()) {
+        // Kept until it is done: when there is no room now, the same file is the next again.
+        // Segments must lose their headers oldest first.
         const WalPosition::File file = unopened_spares_.front();
+        const bool fits = file.bytes == options_.segment_bytes;
+        if (fits) {
+            KV_CO_CHECK(co_await open_spare(file));
+        } else {
+            // Of another size: its name goes, a new one of the right size is made.
+            KV_CO_CHECK(co_await drop_spare(file));
+        }
         unopened_spares_.pop_front();
-        if (file.bytes == options_.segment_bytes) co_return co_await open_spare(file);
-        // Of another size: its name goes, a new one of the right size is made.
-        KV_CO_CHECK(co_await drop_spare(file));
+        if (fits) co_return Status{};
     }
+    if (log_is_full() && keeper_started_) co_return Status{};
     co_return co_await make_spare();
 }
 
@@ -171,7 +181,11 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
     spare.file = file;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
     if (file.segment.value() != 0) {
-        KV_CO_CHECK(co_await write_spare_header(&spare.handle, file.bytes));
+        Status status = co_await write_spare_header(&spare.handle, file.bytes);
+        if (!status) {
+            co_await spare.handle.close();
+            co_return status;
+        }
         spare.file.segment = SegmentSeq(0);
     }
     spares_.push_back(std::move(spare));
@@ -330,12 +344,14 @@ std::uint64_t Wal::staged_bytes() const noexcept {
 std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     if (failed_ || stopping_) return Errc::shutting_down;
     if (!no_space_ && !log_is_full()) return std::nullopt;
-    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
-    const std::uint64_t room =
-        current + spares_.size() * (options_.segment_bytes - segment_header_bytes);
+    // One place must hold all of it, with the padding of one batch and the block that stays free
+    // (room_for): then each batch finds room, wherever those before it have ended.
     const std::uint64_t needed = staged_bytes() + batch_header_bytes + record_bytes(bytes) +
-                                 io::block_bytes + options_.segment_bytes / reserve_divisor;
-    if (room >= needed) return std::nullopt;
+                                 2 * io::block_bytes + options_.segment_bytes / reserve_divisor;
+    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
+    const std::uint64_t spare =
+        spares_.empty() ? 0 : options_.segment_bytes - segment_header_bytes - io::block_bytes;
+    if (std::max(current, spare) >= needed) return std::nullopt;
     return no_space_ ? Errc::read_only : Errc::busy;
 }
 
@@ -368,7 +384,7 @@ void Wal::flush() {
     if (failed_) return;
     // What waits already goes first; meanwhile the batch behind it grows.
     const bool may_close = gathering_->records != 0 && waiting_.empty() &&
-                           in_flight_.size() < batches_in_flight_max &&
+                           in_flight_.size() < in_flight_max() &&
                            (in_flight_.empty() || gathering_->total_bytes() >= gather_bytes);
     if (may_close) close_gathering();
     start_waiting();
@@ -376,6 +392,12 @@ void Wal::flush() {
 }
 
 // --- writing -------------------------------------------------------------------------------------
+
+/// A failed sync may be reported to one of several that run, and take the writes of the others with
+/// it: buffered, there is only one.
+std::size_t Wal::in_flight_max() const noexcept {
+    return mode_ == SyncMode::dsync ? batches_in_flight_max : 1;
+}
 
 bool Wal::fits(const Batch& batch) const noexcept {
     const std::uint64_t bytes = batch.total_bytes();
@@ -390,7 +412,7 @@ bool Wal::room_for(std::uint64_t bytes) const noexcept {
 }
 
 void Wal::start_waiting() {
-    while (!failed_ && !waiting_.empty() && in_flight_.size() < batches_in_flight_max) {
+    while (!failed_ && !waiting_.empty() && in_flight_.size() < in_flight_max()) {
         if (!fits(*waiting_.front())) {
             // A segment ends where all of it is durable: recovery relies on it.
             if (!in_flight_.empty() || !rotate()) return;

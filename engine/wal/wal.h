@@ -5,8 +5,9 @@
 /// Records are staged during a turn and written at its end as one batch: one contiguous,
 /// block-aligned write that is durable when it completes. While a batch is in flight the next one
 /// gathers; a further one starts beside it only with gather_bytes or more, and at most
-/// batches_in_flight_max run at once. So batches grow with load by themselves. Batches are
-/// acknowledged in the order of the log, whatever order their writes complete in.
+/// batches_in_flight_max run at once (one, when buffered writes are synced). So batches grow with
+/// load by themselves. Batches are acknowledged in the order of the log, whatever order their
+/// writes complete in.
 ///
 /// When a batch does not fit the segment, the batches in flight are drained and the log goes on in
 /// a spare segment: its header and its first batch are one write, and that batch holds what the
@@ -41,7 +42,7 @@ struct WalOptions {
     std::uint64_t segment_bytes = std::uint64_t{64} << 20;
     std::uint64_t batch_bytes_max = std::uint64_t{4}
                                     << 20;  ///< a larger record gets a batch of its own
-    std::uint64_t bytes_max = 0;            ///< of all segments together; 0: no limit
+    std::uint64_t bytes_max = 0;            ///< of the log and its spares; 0: no limit
     bool try_direct = true;                 ///< wal.sync = "fdatasync" turns direct writes off
 };
 
@@ -151,6 +152,7 @@ private:
     void append_record(RecordKind kind, GroupId group, Bytes payload);
     void close_gathering();
     void start_waiting();
+    std::size_t in_flight_max() const noexcept;
     bool fits(const Batch& batch) const noexcept;
     bool room_for(std::uint64_t bytes) const noexcept;
     bool rotate();
