@@ -33,6 +33,8 @@ enum class OpCode : std::uint8_t {
     connect,  ///< endpoint -> descriptor
     receive,  ///< fd; multishot: each completion brings a provided buffer; 0 at the end
     send,     ///< fd, data, bytes -> bytes taken, perhaps fewer
+    /// fd: the peer gets what was sent, then the end of the stream; it may still send.
+    end_sending,
 };
 
 enum OpenFlag : std::uint32_t {
