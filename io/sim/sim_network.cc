@@ -393,10 +393,10 @@ void SimNetwork::reset_connections(NodeId a, NodeId b) {
 }
 
 void SimNetwork::end_sending(NodeId from, NodeId to) {
-    for (const Socket& socket : sockets_) {
+    for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
+        const Socket& socket = sockets_[i];
         const bool open = !socket.closed && !socket.broken && socket.node == from;
-        if (!open || sockets_[socket.peer].node != to) continue;
-        schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
+        if (open && sockets_[socket.peer].node == to) end_sending(i);
     }
 }
 

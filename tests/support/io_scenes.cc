@@ -118,8 +118,8 @@ Task<void> file_scene(Reactor& reactor, std::string directory) {
     EXPECT_TRUE(removed.has_value());
     const Status gone = co_await remove_file(reactor, path);
     EXPECT_TRUE(!gone && gone.error().code == Errc::not_found);
-    const std::vector<std::string> nothing;
-    co_await expect_names(reactor, directory, nothing);
+    const std::vector<std::string> none;
+    co_await expect_names(reactor, directory, none);
 }
 
 Task<void> direct_scene(Reactor& reactor, std::string directory) {
