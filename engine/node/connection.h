@@ -67,6 +67,7 @@ private:
     static constexpr std::size_t batch_max = 32;
 
     void take_input(std::string_view input);
+    void take_kept_input();
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
     void stage(const Request& request, std::string_view input);
