@@ -25,6 +25,8 @@ namespace kv {
 namespace {
 
 constexpr std::int64_t key_bytes_max = 65'535;
+/// Room that a shard's term and vote take in the first batch of each WAL segment.
+constexpr std::size_t hard_state_room_bytes = 64;
 /// A request carries its longest key and some framing beside its value.
 constexpr std::int64_t request_overhead_bytes = key_bytes_max + 1024;
 /// TOML integers, and so all our numbers, are signed 64 bit.
@@ -233,7 +235,8 @@ constexpr Key<Config> config_table[] = {
         KV_MEMBER(wal.sync)),
     number_key<Config>({.name = "wal.batch_bytes_max",
                         .meaning = "Writes gathered for one sync. Also at most a quarter of "
-                                   "wal.segment_bytes.",
+                                   "wal.segment_bytes, and at\nleast 64 bytes for each of "
+                                   "cluster.shards.",
                         .kind = Kind::bytes,
                         .min = bytes(4_KiB),
                         .max = bytes(64_MiB),
@@ -591,6 +594,15 @@ std::vector<Problem> problems_of(const Config& config) {
                          "({}); expected at most {}",
                          size(config.wal.batch_bytes_max), size(config.wal.segment_bytes),
                          size(quarter))});
+    // A segment begins with the hard states of all shards, in one batch.
+    const std::size_t hard_states = config.cluster.shards * hard_state_room_bytes;
+    if (config.wal.batch_bytes_max < hard_states)
+        problems.push_back(
+            {"wal.batch_bytes_max",
+             fmt::format("wal.batch_bytes_max: {} does not hold what {} shards write together; "
+                         "expected at least {}",
+                         size(config.wal.batch_bytes_max), config.cluster.shards,
+                         size(hard_states))});
     if (config.wal.bytes_max != 0 && config.wal.bytes_max / 4 < config.wal.segment_bytes)
         problems.push_back(
             {"wal.bytes_max",

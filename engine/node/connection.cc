@@ -73,10 +73,7 @@ void Connection::on_received(Bytes bytes) noexcept {
         take_input(as_text(bytes));
     } else {
         input_.append(as_text(bytes));
-        if (!held_back() && input_.size() >= input_needed_) {
-            const std::string input = std::exchange(input_, {});
-            take_input(input);
-        }
+        if (!held_back() && input_.size() >= input_needed_) take_kept_input();
     }
     services_.mark(*this);
 }
@@ -86,6 +83,19 @@ void Connection::take_input(std::string_view input) {
     input_needed_ = 0;
     const std::size_t consumed = parse(input);
     if (!finishing_) input_.append(input.substr(consumed));
+    if (held_back()) stream_.pause();
+}
+
+/// Parses input_, and keeps what is left of it without a copy: a long request that comes in many
+/// pieces must not cost its length for each of them.
+void Connection::take_kept_input() {
+    std::string input = std::exchange(input_, {});  // parsing may end in finish()
+    input_needed_ = 0;
+    const std::size_t consumed = parse(input);
+    if (!finishing_) {
+        input.erase(0, consumed);
+        input_ = std::move(input);
+    }
     if (held_back()) stream_.pause();
 }
 
@@ -479,8 +489,7 @@ void Connection::end_turn() {
     release_answered();
     while (!input_.empty() && !finishing_ && !held_back() && input_.size() >= input_needed_) {
         const std::size_t before = input_.size();
-        const std::string input = std::exchange(input_, {});
-        take_input(input);
+        take_kept_input();
         release_answered();
         if (input_.size() == before) break;  // an incomplete request
     }

@@ -70,6 +70,7 @@ private:
     static constexpr Duration linger_max = 1s;
 
     void take_input(std::string_view input);
+    void take_kept_input();
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
     void stage(const Request& request, std::string_view input);

@@ -438,7 +438,10 @@ bool Wal::rotate() {
     current_bytes_ = spare.file.bytes;
 
     std::unique_ptr<Batch> gathered = std::exchange(gathering_, empty_batch());
+    const Ticket ticket = next_ticket_;
     client_.stage_rotation();
+    // In one batch: another ticket would promise what is gathered and not written.
+    KV_ASSERT(next_ticket_ == ticket);
     std::unique_ptr<Batch> first = std::exchange(gathering_, std::move(gathered));
     KV_ASSERT(first->total_bytes() + segment_header_bytes <= current_bytes_ / 2);
 
