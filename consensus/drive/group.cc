@@ -49,7 +49,7 @@ void Group::campaign(const Configuration& configuration, std::uint64_t now_ms) n
     append(take_buffer(), EntryKind::noop, now_ms);
 }
 
-std::optional<Errc> Group::refusal(std::size_t bytes) const noexcept {
+std::optional<Errc> Group::look_for_refusal(std::size_t bytes) const noexcept {
     if (!ready()) return Errc::no_leader;
     if (uncommitted_bytes_ + bytes > uncommitted_bytes_max && !uncommitted_.empty()) {
         return Errc::busy;
@@ -67,14 +67,7 @@ LogPosition Group::append(std::string bytes, EntryKind kind, std::uint64_t now_m
     last_time_ms_ = std::max(last_time_ms_, now_ms);
     const MutableBytes memory(reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
     seal_entry(memory, id_, last_.term, last_.index, last_time_ms_, kind);
-    Entry entry;
-    entry.term = last_.term;
-    entry.index = last_.index;
-    entry.time_ms = last_time_ms_;
-    entry.kind = kind;
-    entry.payload = memory.subspan(entry_header_bytes);
-    entry.bytes = memory;
-    log_.append(id_, entry);
+    log_.append(id_, view_entry(memory));
     uncommitted_bytes_ += bytes.size();
     uncommitted_.push_back({std::move(bytes), last_});
     return last_;
@@ -89,9 +82,7 @@ Status Group::persisted(LogPosition position) noexcept {
         Uncommitted front = std::move(uncommitted_.front());
         uncommitted_.pop_front();
         uncommitted_bytes_ -= front.bytes.size();
-        // What is applied is what was made durable, checksum and all.
-        KV_TRY(const Entry entry, decode_entry(as_bytes(front.bytes), id_));
-        KV_CHECK(apply(entry));
+        KV_CHECK(apply(view_entry(as_bytes(front.bytes))));
         if (free_buffers_.size() < free_buffers_max &&
             front.bytes.capacity() <= kept_buffer_bytes_max) {
             free_buffers_.push_back(std::move(front.bytes));

@@ -46,7 +46,12 @@ public:
 
     /// Why nothing of `bytes` can be proposed now: `no_leader`, `busy`, `read_only`,
     /// `shutting_down`.
-    std::optional<Errc> refusal(std::size_t bytes) const noexcept;
+    std::optional<Errc> refusal(std::size_t bytes) const noexcept {
+        const bool fits = uncommitted_bytes_ + bytes <= uncommitted_bytes_max;
+        if (ready() && fits && !log_.constrained()) [[likely]]
+            return std::nullopt;
+        return look_for_refusal(bytes);
+    }
     /// Appends an entry of commands. `entry` starts with room for the header; the group keeps it
     /// until it is applied. The caller has asked refusal().
     LogPosition propose(std::string entry, std::uint64_t now_ms) noexcept;
@@ -71,6 +76,7 @@ public:
     std::string take_buffer() noexcept;
 
 private:
+    std::optional<Errc> look_for_refusal(std::size_t bytes) const noexcept;
     LogPosition append(std::string entry, EntryKind kind, std::uint64_t now_ms) noexcept;
     Status apply(const Entry& entry) noexcept;
 

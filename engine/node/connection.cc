@@ -101,7 +101,7 @@ void Connection::take_kept_input() {
 
 bool Connection::held_back() const noexcept {
     const Config::Client& limits = services_.config.client;
-    return services_.stopping || parked_ != 0 || pipeline_.size() >= limits.pipeline_max ||
+    return services_.stopping || parked_ || pipeline_.size() >= limits.pipeline_max ||
            pipeline_.charge() >= limits.pipeline_bytes_max ||
            output_.size() + sending_.size() - sent_ >= limits.output_pause_bytes;
 }
@@ -171,12 +171,15 @@ void Connection::stage(const Request& request, std::string_view input) {
     if (++batch_size_ == batch_max || !batched) execute_batch();
 }
 
+void Connection::prefetch_block(const Pending& pending) const noexcept {
+    if (pending.request.verb != Verb::get) return;
+    services_.replicas.store(pending.shard).prefetch_block(pending.hash);
+}
+
 void Connection::execute_batch() {
     const std::size_t size = std::exchange(batch_size_, 0);
-    for (std::size_t i = 0; i < size; ++i) {
-        const Pending& pending = batch_[i];
-        if (pending.request.verb != Verb::get) continue;
-        services_.replicas.store(pending.shard).prefetch_block(pending.hash);
+    for (std::size_t i = size - std::min(size, prefetch_ahead); i < size; ++i) {
+        prefetch_block(batch_[i]);
     }
     for (std::size_t i = 0; i < size; ++i) {
         execute(batch_[i].request, batch_[i].hash, batch_[i].shard);
@@ -198,8 +201,9 @@ void Connection::execute(const Request& request, std::uint64_t hash, ShardId sha
     } else if (request.verb == Verb::keys || (is_wide_read(request.verb) && !pipeline_.empty())) {
         Slot& slot = push(request);
         slot.state = Slot::State::parked;
-        slot.args.assign(request.args.begin(), request.args.end());
-        ++parked_;
+        KV_ASSERT(!parked_);
+        parked_args_.assign(request.args.begin(), request.args.end());
+        parked_ = true;
     } else if (pipeline_.empty()) {
         answer(request, output_);
     } else {
@@ -440,7 +444,7 @@ io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
         reply.keys(views);
     }
     --outstanding_;
-    --parked_;
+    parked_ = false;
     services_.mark(*this);
     if (!pipeline_.holds(number)) co_return;
     Slot& slot = pipeline_.at(number);
@@ -454,12 +458,12 @@ io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
 /// Runs the request at the front, which waited until all before it were answered.
 void Connection::run_parked(Slot& slot) {
     if (slot.verb == Verb::keys) {  // what comes behind waits until the job is done, too
-        const bool all = slot.args.empty();
-        start_keys(pipeline_.head(), all ? std::string() : slot.args[0], all);
+        const bool all = parked_args_.empty();
+        start_keys(pipeline_.head(), all ? std::string() : parked_args_[0], all);
         return;
     }
-    --parked_;
-    const std::vector<std::string_view> args(slot.args.begin(), slot.args.end());
+    parked_ = false;
+    const std::vector<std::string_view> args(parked_args_.begin(), parked_args_.end());
     Request request;
     request.verb = slot.verb;
     request.protocol = slot.protocol;

@@ -65,6 +65,8 @@ private:
         ShardId shard;
     };
     static constexpr std::size_t batch_max = 32;
+    /// Requests between the fetch of a bucket and the fetch of the block that it refers to.
+    static constexpr std::size_t prefetch_ahead = 8;
     /// How long a client may keep a connection that is over: while it goes on sending, at most.
     static constexpr Duration linger_quiet_max = 200ms;
     static constexpr Duration linger_max = 1s;
@@ -74,6 +76,7 @@ private:
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
     void stage(const Request& request, std::string_view input);
+    void prefetch_block(const Pending& pending) const noexcept;
     void execute_batch();
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
 
@@ -116,8 +119,9 @@ private:
     static std::uint64_t shard_bit(ShardId shard) noexcept {
         return std::uint64_t{1} << (shard.value() % 64);
     }
-    std::uint64_t parked_ = 0;  ///< requests in the pipeline behind which nothing is begun
-    Instant last_progress_;     ///< of sending
+    bool parked_ = false;  ///< the newest request in the pipeline lets nothing begin behind it
+    std::vector<std::string> parked_args_;
+    Instant last_progress_;  ///< of sending
     Instant lingering_since_;
     Instant last_input_;
     bool input_ended_ = false;

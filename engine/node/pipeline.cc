@@ -39,7 +39,6 @@ void Pipeline::pop() {
     charge_ -= slot.charge;
     if (slot.bytes.capacity() > kept_bytes_max) slot.bytes = {};
     slot.bytes.clear();
-    slot.args.clear();
     ++head_;
 }
 

@@ -36,7 +36,6 @@ struct Slot {
     std::int64_t begun_ns = 0;
     std::size_t charge = 0;  ///< bytes counted against the connection's limit
     std::string bytes;
-    std::vector<std::string> args;  ///< parked
 };
 
 class Pipeline {

@@ -1,13 +1,27 @@
 #include "engine/replica/placement.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "proto/base/assert.h"
 
 namespace kv {
 
-Placement::Placement(std::uint16_t shards) : shards_(shards), table_(slot_count) {
+Placement::Placement(std::uint16_t shards) : shards_(shards) {
     KV_ASSERT(shards > 0 && shards <= slot_count);
+    std::vector<std::uint16_t> whole(slot_count);
     for (std::uint32_t slot = 0; slot < slot_count; ++slot) {
-        table_[slot] = static_cast<std::uint16_t>(slot * shards / slot_count);
+        whole[slot] = static_cast<std::uint16_t>(slot * shards / slot_count);
+    }
+    // As coarse as the borders between shards allow.
+    unsigned shift = 14;
+    for (std::uint32_t slot = 1; slot < slot_count; ++slot) {
+        if (whole[slot] == whole[slot - 1]) continue;
+        shift = std::min(shift, static_cast<unsigned>(std::countr_zero(slot)));
+    }
+    shift_ = shift;
+    for (std::uint32_t slot = 0; slot < slot_count; slot += 1u << shift) {
+        table_.push_back(whole[slot]);
     }
 }
 

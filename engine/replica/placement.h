@@ -16,7 +16,7 @@ public:
     /// `shards` shards of contiguous slots, as even as 16384 allows; shard i is group i + 1.
     explicit Placement(std::uint16_t shards);
 
-    ShardId shard_of(SlotId slot) const noexcept { return ShardId(table_[slot.value()]); }
+    ShardId shard_of(SlotId slot) const noexcept { return ShardId(table_[slot.value() >> shift_]); }
     ShardId shard_of(std::string_view key) const noexcept { return shard_of(slot_of(key)); }
     std::uint16_t shards() const noexcept { return shards_; }
     static GroupId group_of(ShardId shard) noexcept {
@@ -27,6 +27,9 @@ public:
 
 private:
     std::uint16_t shards_;
+    /// One element for each run of 2^shift_ slots, all of one shard: the whole table would take most
+    /// of a first-level cache.
+    unsigned shift_ = 0;
     std::vector<std::uint16_t> table_;
 };
 

@@ -6,9 +6,8 @@
 namespace kv {
 
 namespace {
-/// Commands whose memory is fetched ahead together: enough to hide the misses, few enough for the
-/// first-level cache.
-constexpr std::size_t window = 32;
+/// Distance, in commands, between the stages of applying.
+constexpr std::size_t ahead = 8;
 constexpr std::size_t free_waiters_max = 8;
 }  // namespace
 
@@ -74,22 +73,34 @@ Status Replica::apply(const Entry& entry) noexcept {
     return {};
 }
 
+/// Decodes `ahead` commands before it fetches the block of one, and `ahead` more before it applies it:
+/// as many fetches as the processor keeps in flight, each with time to arrive.
 Status Replica::apply_commands(Bytes payload, bool own) noexcept {
-    std::array<Command, window> commands;
-    std::array<std::uint64_t, window> hashes;
-    while (!payload.empty()) {
-        std::size_t count = 0;
-        while (count < window && !payload.empty()) {
-            KV_TRY(const std::size_t bytes, decode_command(payload, commands[count]));
+    std::array<Command, 4 * ahead> commands;
+    std::array<std::uint64_t, 4 * ahead> hashes;
+    const auto place = [](std::size_t number) { return number % (4 * ahead); };
+    if (own) prefetch_readers();
+    std::size_t decoded = 0;
+    std::size_t fetched = 0;
+    std::size_t applied = 0;
+    while (!payload.empty() || applied < decoded) {
+        const bool last = payload.empty();
+        if (!last) {
+            Command& command = commands[place(decoded)];
+            KV_TRY(const std::size_t bytes, decode_command(payload, command));
             payload = payload.subspan(bytes);
-            hashes[count] = store_.hash(commands[count].key);
-            store_.prefetch(hashes[count]);
-            ++count;
+            hashes[place(decoded)] = store_.hash(command.key);
+            store_.prefetch(hashes[place(decoded)]);
+            ++decoded;
         }
-        for (std::size_t i = 0; i < count; ++i) store_.prefetch_block(hashes[i]);
-        if (own && !readers_.empty()) prefetch_readers(done_ + count);
-        for (std::size_t i = 0; i < count; ++i) {
-            const Store::Applied result = store_.apply(commands[i], hashes[i]);
+        if (fetched < decoded && (last || decoded - fetched > ahead)) {
+            store_.prefetch_block(hashes[place(fetched)]);
+            ++fetched;
+        }
+        if (applied < fetched && (fetched == decoded || fetched - applied > ahead)) {
+            const Store::Applied result =
+                store_.apply(commands[place(applied)], hashes[place(applied)]);
+            ++applied;
             applied_.push_back({Waiter{}, result.count, result.revision});
             if (!own) continue;
             ++done_;
@@ -99,15 +110,10 @@ Status Replica::apply_commands(Bytes payload, bool own) noexcept {
     return {};
 }
 
-void Replica::prefetch_readers(std::uint64_t up_to) const noexcept {
-    for (const Reader& reader : readers_) {
-        if (reader.behind > up_to) break;
-        store_.prefetch(reader.hash);
-    }
-    for (const Reader& reader : readers_) {
-        if (reader.behind > up_to) break;
-        store_.prefetch_block(reader.hash);
-    }
+void Replica::prefetch_readers() const noexcept {
+    const std::size_t count = std::min<std::size_t>(readers_.size(), 4 * ahead);
+    for (std::size_t i = 0; i < count; ++i) store_.prefetch(readers_[i].hash);
+    for (std::size_t i = 0; i < count; ++i) store_.prefetch_block(readers_[i].hash);
 }
 
 void Replica::serve_readers() {

@@ -78,7 +78,7 @@ public:
 private:
     Status apply(const Entry& entry) noexcept override;
     Status apply_commands(Bytes payload, bool own) noexcept;
-    void prefetch_readers(std::uint64_t up_to) const noexcept;
+    void prefetch_readers() const noexcept;
     void serve_readers();
 
     struct Proposed {

@@ -98,6 +98,7 @@ void ReplicaSet::at_turn_end() {
     for (const ShardId shard : open_batches_) mutable_replica(shard).close_batch(turn_ms_);
     open_batches_.clear();
     wal_.flush();
+    set_constrained(wal_.constrained());
     if (reclaiming_) {
         reclaiming_ = false;
         for (const auto& replica : replicas_) {
@@ -158,6 +159,7 @@ void ReplicaSet::stage_rotation() noexcept {
 void ReplicaSet::on_failed(const Error& error) noexcept {
     if (failed_) return;
     failed_ = true;
+    set_constrained(true);
     progress_.set();
     failures_.on_storage_failed(error);
 }

@@ -86,7 +86,8 @@ inline constexpr unsigned regular_buckets = 28;
 inline constexpr unsigned stash_buckets = 3;
 inline constexpr unsigned buckets_per_segment = regular_buckets + stash_buckets;
 /// All slots of a segment without a chain.
-inline constexpr std::size_t slots_per_segment = buckets_per_segment * slots_per_bucket;
+inline constexpr std::size_t slots_per_segment =
+    std::size_t{buckets_per_segment} * slots_per_bucket;
 static_assert(regular_buckets % 2 == 0);
 
 /// The home of each entry of a stash or chain bucket.

@@ -116,6 +116,8 @@ public:
     /// Why records of `bytes` more may not be staged now: `read_only`, the disk is full; `busy`,
     /// the log has reached bytes_max; `shutting_down`. Nothing: they may.
     std::optional<Errc> refusal(std::size_t bytes) const noexcept;
+    /// Whether refusal() could refuse anything at all.
+    bool constrained() const noexcept { return failed_ || stopping_ || no_space_ || log_is_full(); }
     /// The largest payload that one record may have.
     std::size_t record_bytes_max() const noexcept;
 

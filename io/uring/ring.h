@@ -22,9 +22,9 @@ namespace kv::io {
 
 struct UringOptions {
     unsigned submissions = 1024;
-    unsigned completions = 8192;   ///< a multishot makes many completions from one submission
-    unsigned buffers = 64;         ///< provided buffers for receive; a power of two
-    unsigned buffer_bytes = 8192;  ///< together they should stay in the second-level cache
+    unsigned completions = 8192;    ///< a multishot makes many completions from one submission
+    unsigned buffers = 64;          ///< provided buffers for receive; a power of two
+    unsigned buffer_bytes = 16384;  ///< together they should stay in the second-level cache
 };
 
 class Ring {

@@ -49,13 +49,18 @@ Result<Entry> decode_entry(Bytes bytes, GroupId group) {
         return fail(Errc::unsupported, fmt::format("log entry of kind {}, version {}, flags {:#x}",
                                                    kind, version, flags));
     }
+    return view_entry(bytes.first(entry_header_bytes + payload_bytes));
+}
+
+Entry view_entry(Bytes bytes) noexcept {
+    KV_ASSERT(bytes.size() >= entry_header_bytes);
     Entry entry;
     entry.term = Term(load_le<std::uint64_t>(bytes.data()));
     entry.index = Index(load_le<std::uint64_t>(bytes.data() + 8));
     entry.time_ms = load_le<std::uint64_t>(bytes.data() + 16);
-    entry.kind = static_cast<EntryKind>(kind);
-    entry.payload = payload;
-    entry.bytes = bytes.first(entry_header_bytes + payload_bytes);
+    entry.kind = static_cast<EntryKind>(load_le<std::uint8_t>(bytes.data() + 24));
+    entry.payload = bytes.subspan(entry_header_bytes);
+    entry.bytes = bytes;
     return entry;
 }
 

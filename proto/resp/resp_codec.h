@@ -24,6 +24,7 @@
 /// lengths of client and server then disagree. POST and Host: are fatal like there: a browser made
 /// to speak HTTP to this port must not get the lines of its body executed.
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -53,6 +54,7 @@ private:
                      std::size_t& end) noexcept;
     Line read_number_slowly(std::string_view input, std::size_t at, std::int64_t& number,
                             std::size_t& end) noexcept;
+    std::size_t take_hot(std::string_view input, Request& out) noexcept;
     ParseResult start_array(std::string_view input, Request& out);
     ParseResult continue_array(std::string_view input, Request& out);
     /// Reads `$<bytes>\r\n` at `at`; true when bulk_bytes_ and `end` are set, else `result` is.
@@ -68,16 +70,17 @@ private:
     static constexpr std::size_t no_bulk = SIZE_MAX;
 
     RequestLimits limits_;
-    std::size_t word_bytes_max_;           // of a word that may be kept
-    std::size_t at_ = 0;                   // bytes of the request that are parsed
-    std::size_t scanned_ = 0;              // no line end before this offset
-    std::size_t words_left_ = 0;           // of the array; 0: between requests
-    std::size_t bulk_bytes_ = no_bulk;     // of the word whose header is parsed
-    bool discarding_ = false;              // the array is answered, its rest is skipped
-    std::size_t skip_bytes_ = 0;           // discarding: of the current word and its line end
-    std::size_t discarded_bytes_ = 0;      // of the array, in calls before this one
-    std::vector<Slice> slices_;            // words of the array so far
-    std::vector<std::string_view> words_;  // what Request::args views
+    std::size_t word_bytes_max_;        // of a word that may be kept
+    std::size_t at_ = 0;                // bytes of the request that are parsed
+    std::size_t scanned_ = 0;           // no line end before this offset
+    std::size_t words_left_ = 0;        // of the array; 0: between requests
+    std::size_t bulk_bytes_ = no_bulk;  // of the word whose header is parsed
+    bool discarding_ = false;           // the array is answered, its rest is skipped
+    std::size_t skip_bytes_ = 0;        // discarding: of the current word and its line end
+    std::size_t discarded_bytes_ = 0;   // of the array, in calls before this one
+    std::vector<Slice> slices_;         // words of the array so far
+    std::array<std::string_view, 2> hot_args_;
+    std::vector<std::string_view> words_;  // what Request::args views otherwise
     std::string inline_words_;             // unquoted
 };
 

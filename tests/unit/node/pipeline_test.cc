@@ -48,13 +48,11 @@ TEST(Pipeline, AUsedSlotForgetsItsRequest) {
         EXPECT_EQ(slot.parts_applied, 0u);
         EXPECT_EQ(slot.count, 0u);
         EXPECT_TRUE(slot.bytes.empty());
-        EXPECT_TRUE(slot.args.empty());
         slot.state = Slot::State::writing;
         slot.rendered = slot.refused = true;
         slot.parts_left = slot.parts_applied = 3;
         slot.count = 9;
         slot.bytes.assign(round * 100, 'x');
-        slot.args = {"a", "b"};
         pipeline.pop();
     }
 }
@@ -72,13 +70,11 @@ TEST(Pipeline, TheRingGrowsAndKeepsTheOrder) {
                 ASSERT_EQ(pipeline.tail(), next);
                 Slot& slot = pipeline.push(request_of(next), next % 50, 0);
                 slot.bytes = std::to_string(next);
-                slot.args.push_back("of " + slot.bytes);
                 charge += next % 50;
                 model.push_back(next++);
             } else {
                 ASSERT_EQ(pipeline.head(), model.front());
                 ASSERT_EQ(pipeline.front().bytes, std::to_string(model.front()));
-                ASSERT_EQ(pipeline.front().args[0], "of " + std::to_string(model.front()));
                 charge -= model.front() % 50;
                 model.pop_front();
                 pipeline.pop();
