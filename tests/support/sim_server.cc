@@ -41,7 +41,8 @@ SimServer::~SimServer() {
 }
 
 io::Task<void> SimServer::start_node(Node* node, std::optional<Result<StartReport>>* report) {
-    *report = co_await node->start();
+    Result<StartReport> started = co_await node->start();
+    *report = std::move(started);
 }
 
 io::Task<void> SimServer::stop_node(Node* node) {
