@@ -147,5 +147,3 @@ BENCHMARK(decode_resp_replies);
 
 }  // namespace
 }  // namespace kv
-
-BENCHMARK_MAIN();

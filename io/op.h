@@ -31,9 +31,10 @@ enum class OpCode : std::uint8_t {
     listen,   ///< endpoint in, with port 0 replaced by the bound one -> descriptor
     accept,   ///< fd; multishot: each completion with `more` is a descriptor
     connect,  ///< endpoint -> descriptor
-    receive,  ///< fd; multishot: each completion brings a provided buffer; 0 at the end of the
-              ///< stream
+    receive,  ///< fd; multishot: each completion brings a provided buffer; 0 at the end
     send,     ///< fd, data, bytes -> bytes taken, perhaps fewer
+    /// fd: the peer gets what was sent, then the end of the stream; it may still send.
+    end_sending,
 };
 
 enum OpenFlag : std::uint32_t {

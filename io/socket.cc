@@ -70,6 +70,15 @@ void Stream::send(Bytes bytes) noexcept {
     reactor_.backend().submit(send_);
 }
 
+void Stream::end_sending() noexcept {
+    KV_ASSERT(!closing_);
+    OpRequest request;
+    request.code = OpCode::end_sending;
+    request.fd = fd_;
+    send_.set_request(request);
+    reactor_.backend().submit(send_);
+}
+
 void Stream::sent(Op& op, std::int32_t result, Completion) noexcept {
     Stream& self = static_cast<StreamOp&>(op).stream;
     if (self.closing_) {
@@ -85,6 +94,7 @@ void Stream::sent(Op& op, std::int32_t result, Completion) noexcept {
         self.handler_.on_ended(-result);
         return;
     }
+    if (op.request().code == OpCode::end_sending) return;
     self.handler_.on_sent(static_cast<std::size_t>(result));
 }
 

@@ -45,6 +45,9 @@ public:
     /// Sends the front of `bytes`, which stay in place until on_sent(). One at a time.
     void send(Bytes bytes) noexcept;
     bool sending() const noexcept { return send_.in_flight(); }
+    /// Nothing more will be sent: the peer gets what was, and then the end of the stream. Not while
+    /// sending(). Receiving goes on.
+    void end_sending() noexcept;
 
     /// Cancels what is in flight and closes the descriptor; ends with on_closed().
     void close() noexcept;

@@ -11,6 +11,7 @@ unit_test_packages=(libgtest-dev libgmock-dev python3)
 test_packages=(
     "${unit_test_packages[@]}"
     clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
+    redis-tools # clients that people have: redis-cli, redis-benchmark
 )
 
 say() { printf '%s\n' "$*"; }

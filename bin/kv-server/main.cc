@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "bin/kv-server/flags.h"
+#include "bin/kv-server/leak_check.h"
 #include "engine/node/node.h"
 #include "io/await.h"
 #include "io/uring/uring_backend.h"
@@ -176,12 +177,13 @@ int run(int argc, char** argv) {
         return exit_usage;
     }
     // Not destroyed: the kernel may still hold operations of a node that failed, and giving back
-    // gigabytes block by block would only delay the exit.
-    auto* process = new Process(line->config, signals);
+    // gigabytes block by block would only delay the exit. Static, so that it stays reachable.
+    static Process* const process = new Process(line->config, signals);
     const int code = process->run();
     log::set_wall_clock(nullptr, nullptr);
     log::stop();
     std::fflush(nullptr);
+    check_leaks();
     _exit(code);
 }
 

@@ -55,7 +55,8 @@ Connection::Connection(Services& services, std::int32_t fd, std::string_view ref
       detector_(services.config.client.line_protocol, services.limits.inline_bytes_max),
       output_(refusal),
       last_progress_(services.reactor.now()),
-      finishing_(!refusal.empty()) {}
+      finishing_(!refusal.empty()),
+      refused_(!refusal.empty()) {}
 
 void Connection::start() {
     if (!finishing_) stream_.receive();
@@ -66,6 +67,7 @@ void Connection::start() {
 
 void Connection::on_received(Bytes bytes) noexcept {
     services_.counters.bytes_in += bytes.size();
+    last_input_ = services_.reactor.now();
     if (finishing_) return;
     if (input_.empty() && !held_back()) {
         take_input(as_text(bytes));
@@ -548,7 +550,22 @@ void Connection::close_if_done() noexcept {
     const bool input_left = !finishing_ && held_back() && !input_.empty();
     if (!pipeline_.empty() || input_left) return;
     if (!output_.empty() || sent_ != sending_.size()) return;
-    close();
+    if (input_ended_ || refused_) {
+        close();
+    } else {
+        linger();
+    }
+}
+
+/// To close while there is input that nobody has read would be a reset, which destroys the replies
+/// that are still on their way. So the client is told of the end first, and what it sends is
+/// dropped, until it closes too or is quiet.
+void Connection::linger() noexcept {
+    if (lingering_ || stream_.closing()) return;
+    lingering_ = true;
+    lingering_since_ = last_input_ = services_.reactor.now();
+    stream_.end_sending();
+    stream_.receive();
 }
 
 void Connection::close() noexcept {
@@ -567,6 +584,11 @@ bool Connection::gone() const noexcept {
 void Connection::check_time(Instant now) noexcept {
     const Config& config = services_.config;
     if (stream_.closing()) return;
+    if (lingering_) {
+        const bool over = now - lingering_since_ > linger_max;
+        if (over || now - last_input_ > linger_quiet_max) close();
+        return;
+    }
     if (sent_ != sending_.size() && now - last_progress_ > config.client.stall_timeout) {
         ++services_.counters.connections_stalled;
         log::warn("a client takes no replies, closing its connection",

@@ -65,6 +65,9 @@ private:
         ShardId shard;
     };
     static constexpr std::size_t batch_max = 32;
+    /// How long a client may keep a connection that is over: while it goes on sending, at most.
+    static constexpr Duration linger_quiet_max = 200ms;
+    static constexpr Duration linger_max = 1s;
 
     void take_input(std::string_view input);
     void take_kept_input();
@@ -92,6 +95,7 @@ private:
     bool held_back() const noexcept;
     void flush();
     void close_if_done() noexcept;
+    void linger() noexcept;
 
     Services& services_;
     io::Stream stream_;
@@ -114,8 +118,12 @@ private:
     }
     std::uint64_t parked_ = 0;  ///< requests in the pipeline behind which nothing is begun
     Instant last_progress_;     ///< of sending
+    Instant lingering_since_;
+    Instant last_input_;
     bool input_ended_ = false;
     bool finishing_ = false;
+    bool lingering_ = false;
+    const bool refused_;
     bool closed_ = false;
 };
 

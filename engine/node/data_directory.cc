@@ -30,6 +30,11 @@ std::uint64_t random_word(io::Reactor& reactor) {
     return load_le<std::uint64_t>(bytes);
 }
 
+/// Errors that are made below, as whole sentences; others are the system's.
+bool says_what_to_do(Errc code) noexcept {
+    return code == Errc::locked || code == Errc::foreign || code == Errc::damaged;
+}
+
 }  // namespace
 
 std::string encode_identity(const Identity& identity) {
@@ -113,6 +118,16 @@ io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std:
 io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, NodeId node,
                                      std::uint32_t shards) {
     path_ = std::move(path);
+    const Status taken = co_await take(reactor, node, shards);
+    if (taken || says_what_to_do(taken.error().code)) co_return taken;
+    // The system's words name the file and the reason, not the remedy.
+    co_return fail(taken.error().code,
+                   fmt::format("{}: make the data directory {} usable (its path, its permissions, "
+                               "room on its disk), or choose another (node.data_dir)",
+                               taken.error().text(), path_));
+}
+
+io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards) {
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
     // Its own name must be durable before anything in it is promised.
     KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));

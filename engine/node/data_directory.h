@@ -63,6 +63,7 @@ public:
     bool created() const noexcept { return created_; }
 
 private:
+    io::Task<Status> take(io::Reactor& reactor, NodeId node, std::uint32_t shards);
     io::Task<Status> make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards);
 
     std::string path_;

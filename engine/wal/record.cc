@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t checksum_at = 88;
 constexpr std::size_t record_alignment = 8;
+constexpr unsigned known_flags = batch_marker | batch_clean;
 
 std::uint64_t batch_seed(StoreId store, SegmentSeq segment, std::uint64_t offset) noexcept {
     return mix_seed(mix_seed(store.high, store.low), mix_seed(segment.value(), offset));
@@ -36,7 +37,7 @@ std::uint64_t seal_batch(MutableBytes batch, BatchHeader header, std::uint64_t o
     store_le<std::uint32_t>(out + 64, header.payload_bytes);
     store_le<std::uint32_t>(out + 68, header.records);
     store_le<std::uint64_t>(out + 72, checksum(batch.subspan(batch_header_bytes), seed));
-    store_le<std::uint64_t>(out + 80, 0);
+    store_le<std::uint64_t>(out + 80, header.first_segment.value());
     const std::uint64_t sum = checksum(batch.first(checksum_at), seed);
     store_le<std::uint64_t>(out + checksum_at, sum);
     return sum;
@@ -55,10 +56,11 @@ Result<BatchHeader> decode_batch_header(Bytes bytes, StoreId store, std::uint64_
         return fail(Errc::corrupt, "the checksum of a batch header disagrees");
     }
     const auto version = load_le<std::uint16_t>(in + 4);
-    if (version != batch_version) {
-        return fail(Errc::unsupported, fmt::format("WAL batch of version {}", version));
-    }
     header.flags = load_le<std::uint16_t>(in + 6);
+    if (version != batch_version || (header.flags & ~known_flags) != 0) {
+        return fail(Errc::unsupported,
+                    fmt::format("WAL batch of version {}, flags {:#x}", version, header.flags));
+    }
     header.store = StoreId{load_le<std::uint64_t>(in + 8), load_le<std::uint64_t>(in + 16)};
     header.lsn = Lsn(load_le<std::uint64_t>(in + 32));
     header.synced_lsn = Lsn(load_le<std::uint64_t>(in + 40));
@@ -67,6 +69,7 @@ Result<BatchHeader> decode_batch_header(Bytes bytes, StoreId store, std::uint64_
     header.payload_bytes = load_le<std::uint32_t>(in + 64);
     header.records = load_le<std::uint32_t>(in + 68);
     header.payload_checksum = load_le<std::uint64_t>(in + 72);
+    header.first_segment = SegmentSeq(load_le<std::uint64_t>(in + 80));
     return header;
 }
 

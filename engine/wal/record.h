@@ -18,9 +18,9 @@
 ///    64  u32  payload_bytes    records, without padding
 ///    68  u32  records          how many
 ///    72  u64  payload_checksum XXH3-64 of everything behind the header, padding included, seeded
-///    80  u64  reserved         0
-///    88  u64  checksum         XXH3-64 of bytes 0..87, seeded; being chained, it names the whole
-///    past 96  records, then zeros up to the next block boundary
+///    80  u64  first_segment    oldest segment that the log still needs
+///    88  u64  checksum         XXH3-64 of bytes 0..87, seeded; being chained, it names the past
+///    96  records, then zeros up to the next block boundary
 ///
 /// The seed mixes store id, segment and file offset: a batch of an earlier use of a recycled file,
 /// a misplaced write or a copied file never validates.
@@ -50,15 +50,18 @@ namespace kv::wal {
 enum BatchFlag : std::uint16_t {
     batch_marker = 1,  ///< no records of clients: proves what was synced (idle), or ends a life
     batch_clean = 2,   ///< with batch_marker: the log was stopped cleanly here
+    // Others are of a newer version.
 };
 
 enum class RecordKind : std::uint8_t {
-    entries = 1,  ///< one or more entries (proto/raft/entry.h), ascending; they replace any at or
-                  ///< after the first of them
-    hard_state = 2,  ///< proto/raft/entry.h, HardState
-    snapshot_mark =
-        3,          ///< u64 index, u64 term, u64 snapshot number: entries up to index are covered
-    log_reset = 4,  ///< u64 index, u64 term: the group's log starts anew behind this position
+    /// One or more entries (proto/raft/entry.h), ascending; they replace any at or after the first.
+    entries = 1,
+    /// proto/raft/entry.h, HardState.
+    hard_state = 2,
+    /// u64 index, u64 term, u64 snapshot number: entries up to index are covered.
+    snapshot_mark = 3,
+    /// u64 index, u64 term: the group's log starts anew behind this position.
+    log_reset = 4,
 };
 
 inline constexpr std::size_t batch_header_bytes = 96;
@@ -78,6 +81,7 @@ struct BatchHeader {
     std::uint32_t payload_bytes = 0;
     std::uint32_t records = 0;
     std::uint64_t payload_checksum = 0;
+    SegmentSeq first_segment;
     std::uint64_t checksum = 0;
 
     /// On disk: header, payload and padding.
@@ -98,7 +102,7 @@ std::uint64_t seal_batch(MutableBytes batch, BatchHeader header, std::uint64_t o
 
 /// The header at the front of `bytes`, which was read at `offset` of a segment of `store`. Its own
 /// checksum has been verified with the segment it names; nothing is known of the payload.
-/// Errors: `truncated`; `corrupt`; `unsupported`, a newer version.
+/// Errors: `truncated`; `corrupt`; `unsupported`, a newer version or an unknown flag.
 Result<BatchHeader> decode_batch_header(Bytes bytes, StoreId store, std::uint64_t offset);
 
 /// The payload that belongs to `header`, verified; a view into `bytes`. Errors: `truncated`,

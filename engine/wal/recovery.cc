@@ -50,6 +50,7 @@ private:
     Status deliver(const Candidate& segment, const BatchHeader& header, Bytes payload);
     bool proof_in_image(std::uint64_t from, SegmentSeq newer_than, SegmentSeq exactly);
     io::Task<Result<const Candidate*>> proof_elsewhere();
+    io::Task<Status> rewrite_unproven();
     void classify_spares();
     static kv::Error damaged(const Candidate& segment, std::uint64_t offset, std::string_view why);
 
@@ -62,6 +63,9 @@ private:
     Recovered out_;
     SegmentSeq highest_;        ///< sequence number ever seen
     std::uint64_t offset_ = 0;  ///< position in the segment that is being read
+    Lsn proven_;                ///< highest synced_lsn of an accepted batch
+    /// Batches of the segment that is being read that nothing has proven yet: number, offset.
+    std::vector<std::pair<Lsn, std::uint64_t>> unproven_;
     Epoch epoch_;               ///< of the last accepted batch or segment header
     bool after_clean_ = false;  ///< the last accepted batch is a clean-stop marker
 };
@@ -113,6 +117,10 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
         candidate.header = *header;
         candidate.file.segment = header->segment;
         highest_ = std::max(highest_, header->segment);
+    }
+    if (candidate.file.bytes < segment_bytes_min ||
+        (header && candidate.file.bytes < header->segment_bytes)) {
+        co_return fail(damaged(candidate, candidate.file.bytes, "the file has been cut off"));
     }
     const bool in_log = header && header->segment.value() != 0;
     (in_log ? chain_ : others_).push_back(std::move(candidate));
@@ -247,12 +255,12 @@ bool Recovery::proof_in_image(std::uint64_t from, SegmentSeq newer_than, Segment
     return false;
 }
 
-/// A file without a segment header that holds such a proof: its header was damaged.
+/// A file that is not in the log and holds such a proof: its header was damaged. A spare may hold
+/// batches of its last use, or of a rotation that was cut short, but they prove nothing.
 io::Task<Result<const Candidate*>> Recovery::proof_elsewhere() {
     const SegmentSeq newest = chain_.empty() ? SegmentSeq(0) : chain_.back().file.segment;
     const Candidate* found = nullptr;
     for (const Candidate& candidate : others_) {
-        if (candidate.header) continue;  // a spare that was prepared whole holds nothing
         KV_CO_TRY(const std::size_t loaded, co_await load(candidate));
         static_cast<void>(loaded);
         const bool proof = proof_in_image(segment_header_bytes, newest, SegmentSeq(0));
@@ -280,7 +288,9 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
     epoch_ = header.epoch;
     after_clean_ = false;
     offset_ = segment_header_bytes;
+    unproven_.clear();
     at.segment = header.segment;
+    at.first_segment = std::max(at.first_segment, header.first_segment);
     ++out_.report.segments;
 
     while (true) {
@@ -327,11 +337,32 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
         KV_CO_CHECK(deliver(segment, *batch, payload));
         epoch_ = batch->epoch;
         after_clean_ = (batch->flags & batch_clean) != 0;
+        proven_ = std::max(proven_, batch->synced_lsn);
+        unproven_.push_back({batch->lsn, offset_});
+        std::erase_if(unproven_, [&](const auto& b) { return b.first <= proven_; });
         at.next_lsn = batch->lsn.next();
         at.previous = batch->checksum;
+        at.first_segment = std::max(at.first_segment, batch->first_segment);
         offset_ += batch->total_bytes();
         at.end = offset_;
     }
+}
+
+io::Task<Status> Recovery::rewrite_unproven() {
+    const std::uint64_t end = out_.position.end;
+    if (chain_.empty() || (unproven_.empty() && end > segment_header_bytes)) co_return Status{};
+    const Candidate& newest = chain_.back();
+    KV_CO_TRY(const std::size_t loaded, co_await load(newest));
+    static_cast<void>(loaded);
+    // The header was written with the first batch.
+    std::uint64_t from = unproven_.empty() ? 0 : unproven_.front().second;
+    if (from == segment_header_bytes) from = 0;
+    KV_CO_TRY(io::File file, co_await io::File::open(reactor_, newest.path, io::open_write));
+    const Bytes bytes = image_.from(from).first(static_cast<std::size_t>(end - from));
+    Status status = co_await file.write_at(from, bytes, false);
+    if (status) status = co_await file.sync();
+    co_await file.close();
+    co_return status;
 }
 
 void Recovery::classify_spares() {
@@ -355,6 +386,13 @@ io::Task<Result<Recovered>> Recovery::run() {
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
     }
+    const SegmentSeq first_needed = out_.position.first_segment;
+    if (!chain_.empty() && chain_.front().file.segment > first_needed) {
+        co_return fail(damaged(chain_.front(), 0,
+                               fmt::format("segment {}, which the log still needs, is missing",
+                                           first_needed.value())));
+    }
+    KV_CO_CHECK(co_await rewrite_unproven());
     classify_spares();
     out_.position.next_segment = highest_.next();
     co_return std::move(out_);

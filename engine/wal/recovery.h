@@ -18,12 +18,19 @@
 ///
 ///     at recorded end | successor | valid | proof | verdict
 ///     ----------------+-----------+-------+-------+------------------------------------------
-///           -         |     -     |  yes  |   -   | accept
+///           -         |     -     |  yes  |  any  | accept
 ///           -         |     -     |   -   |   -   | torn: end of the log, cut here
 ///           -         |     -     |   -   |  yes  | damaged
-///           -         |    yes    |  yes  |   -   | accept
+///           -         |    yes    |  yes  |  any  | accept
 ///           -         |    yes    |   -   |  any  | damaged
-///          yes        |    yes    |  any  |  any  | next segment: what lies here is void
+///          yes        |    any    |  any  |  any  | next segment: what lies here is void
+///
+/// The newest segment's header and every batch name the oldest segment that is still needed: should
+/// it be missing, the log is damaged. Older ones may be there or not.
+///
+/// What no later batch proves may be in the page cache alone, clean, because a sync of it failed. A
+/// new sync would not write it: it is written once more, the same bytes in the same place, and
+/// synced, before anybody hears that it was recovered.
 ///
 /// What was cut is void for ever: the log goes on in a new segment, whose header records the end of
 /// its predecessor. Only behind a clean-stop marker does it go on in place.
@@ -73,7 +80,7 @@ struct Recovered {
 };
 
 /// Reads the log in `options.directory`, which exists. Before anything is read, every file and the
-/// directory are synced. Changes nothing on disk.
+/// directory are synced. Changes no content.
 /// Errors: `damaged`, acknowledged data cannot be read back (file, offset, reason); `foreign`, the
 /// files belong to another store or a newer version; `io`; or the sink's.
 io::Task<Result<Recovered>> recover(io::Reactor& reactor, const WalOptions& options,

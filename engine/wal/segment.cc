@@ -54,6 +54,8 @@ void encode_segment_header(const SegmentHeader& header, MutableBytes block) noex
     store_le<std::uint64_t>(out + 64, header.predecessor.value());
     store_le<std::uint64_t>(out + 72, header.predecessor_end);
     store_le<std::uint64_t>(out + 80, header.previous);
+    store_le<std::uint64_t>(out + 88, header.first_segment.value());
+    store_le<std::uint64_t>(out + 96, header.segment_bytes);
     store_le<std::uint64_t>(out + checksum_at,
                             header_checksum(block, header.store, header.segment.value()));
 }
@@ -82,6 +84,8 @@ Result<SegmentHeader> decode_segment_header(Bytes block) {
     header.predecessor = SegmentSeq(load_le<std::uint64_t>(in + 64));
     header.predecessor_end = load_le<std::uint64_t>(in + 72);
     header.previous = load_le<std::uint64_t>(in + 80);
+    header.first_segment = SegmentSeq(load_le<std::uint64_t>(in + 88));
+    header.segment_bytes = load_le<std::uint64_t>(in + 96);
     return header;
 }
 
@@ -126,7 +130,7 @@ io::Task<Result<io::File>> open_segment(io::Reactor& reactor, std::string path, 
     co_return co_await io::File::open(reactor, std::move(path), flags);
 }
 
-io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file, std::string directory,
+io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file,
                               std::uint64_t segment_bytes) {
     KV_CO_CHECK(co_await file.allocate(segment_bytes));
     // Reserved is not enough: the first write to a reserved block is a journal transaction and a
@@ -139,8 +143,7 @@ io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file, std::s
         KV_CO_CHECK(co_await file.write_at(at, piece, false));
         co_await io::NextTurn(reactor);
     }
-    KV_CO_CHECK(co_await file.sync());
-    co_return co_await io::sync_directory(reactor, std::move(directory));
+    co_return co_await file.sync();
 }
 
 }  // namespace kv::wal

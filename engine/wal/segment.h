@@ -16,20 +16,25 @@
 ///    48  u64  first_lsn        the batch at offset 4096
 ///    56  u64  epoch            the boot that opened it
 ///    64  u64  predecessor      its sequence number; 0: this is the first of the log
-///    72  u64  predecessor_end  where the predecessor's last batch ends; what lies behind is void
-///    for ever 80  u64  previous         checksum of that last batch; 0 for the first segment of a
-///    log 88  zeros
+///    72  u64  predecessor_end  where the predecessor's last batch ends; behind it all is void
+///    80  u64  previous         checksum of that last batch; 0 for the first segment of a log
+///    88  u64  first_segment    oldest segment that the log still needs
+///    96  u64  segment_bytes    size of the file, which a crash does not change
+///   104  zeros
 ///  4088  u64  checksum         XXH3-64 of bytes 0..4087, seeded with mix(store id, segment)
 ///
 /// What files there may be:
 ///   after a clean stop   the segments of the log, each naming its predecessor, and spares
 ///   after a crash        the same; the newest segment may end in a torn batch, the header of a
-///   segment
-///                        whose first write was under way may be torn, a spare may be shorter than
-///                        a segment or hold anything
-/// A spare is a file that is not part of the log: never used, or released. Files are released
-/// oldest first and used again in that order, so what is left of released segments always joins the
-/// log.
+///                        segment whose first write was under way may be torn
+/// A segment is prepared under the name <segment>.tmp and gets its own when it is whole and
+/// durable: a file that is too short is damage, whatever its header says.
+///
+/// A spare is a file that is not part of the log: segment 0. A released segment becomes one in two
+/// steps. First a batch that no longer needs it is durable (first_segment): from then on it may be
+/// missing. Then, oldest first, its header is replaced by one of segment 0, and only when that is
+/// durable may it be written to again or removed. Else a torn write to it would leave the old
+/// header with other batches, which is what damage looks like.
 
 #include <cstdint>
 #include <optional>
@@ -50,9 +55,12 @@ struct SegmentHeader {
     SegmentSeq predecessor;
     std::uint64_t predecessor_end = 0;
     std::uint64_t previous = 0;
+    SegmentSeq first_segment;
+    std::uint64_t segment_bytes = 0;
 };
 
 inline constexpr std::size_t segment_header_bytes = io::block_bytes;
+inline constexpr std::uint64_t segment_bytes_min = 4 * io::block_bytes;
 
 void encode_segment_header(const SegmentHeader& header, MutableBytes block) noexcept;
 /// Errors: `truncated`; `corrupt`, not a header or damaged; `unsupported`, a newer version. A
@@ -100,9 +108,9 @@ enum class SyncMode : std::uint8_t {
 io::Task<Result<io::File>> open_segment(io::Reactor& reactor, std::string path, SyncMode mode,
                                         bool create);
 
-/// Makes `file` a spare of `segment_bytes`: reserved, written with zeros, durable, and so is its
-/// name in `directory`. Gives way between writes. Errors: `no_space`, `io`.
-io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file, std::string directory,
+/// Makes `file` a segment of `segment_bytes`: reserved, written with zeros, durable. Its name need
+/// not be. Gives way between writes. Errors: `no_space`, `io`.
+io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file,
                               std::uint64_t segment_bytes);
 
 }  // namespace kv::wal

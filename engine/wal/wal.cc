@@ -30,7 +30,8 @@ struct Wal::Batch {
     std::size_t payload_bytes = 0;
     std::uint32_t records = 0;
     std::uint16_t flags = 0;
-    Ticket ticket = 0;  ///< 0: a marker or a rotation batch, of which nobody waits
+    bool records_release = false;  ///< may take the last block of a segment
+    Ticket ticket = 0;             ///< 0: a marker or a rotation batch, of which nobody waits
 
     std::size_t total_bytes() const noexcept {
         return round_up(batch_header_bytes + payload_bytes, io::block_bytes);
@@ -52,6 +53,7 @@ struct Wal::Write : io::Op {
     std::unique_ptr<Batch> batch;
     Lsn lsn;
     Lsn synced_lsn;
+    SegmentSeq first_segment;
     std::int32_t fd = -1;
     std::uint64_t offset = 0;  ///< of the next byte to be written
     MutableBytes rest;         ///< not yet written
@@ -70,7 +72,7 @@ Wal::Wal(io::Reactor& reactor, WalOptions options, WalClient& client)
       progress_(reactor),
       keeper_ended_(reactor) {
     KV_ASSERT(options_.segment_bytes % io::block_bytes == 0);
-    KV_ASSERT(options_.segment_bytes >= 4 * io::block_bytes);
+    KV_ASSERT(options_.segment_bytes >= segment_bytes_min);
     KV_ASSERT(options_.epoch.value() > 0);
 }
 
@@ -128,6 +130,8 @@ io::Task<Status> Wal::open(WalPosition position) {
     }
     for (const WalPosition::File& spare : position_.spares) unopened_spares_.push_back(spare);
     position_.spares.clear();
+    first_kept_ = position_.first_segment;
+    free_released(first_kept_);  // what an earlier life released and did not use again
     // The first batch may need a segment at once.
     if (current_bytes_ == 0) {
         KV_CO_CHECK(co_await add_spare());
@@ -140,9 +144,11 @@ io::Task<Status> Wal::open(WalPosition position) {
 
 // --- spares --------------------------------------------------------------------------------------
 
+/// No further file may be made.
 bool Wal::log_is_full() const noexcept {
-    return options_.bytes_max != 0 && spares_.empty() && unopened_spares_.empty() &&
-           log_bytes() + options_.segment_bytes > options_.bytes_max;
+    const std::uint64_t files = spares_.size() + 1;
+    return options_.bytes_max != 0 && unopened_spares_.empty() &&
+           log_bytes() + files * options_.segment_bytes > options_.bytes_max;
 }
 
 std::uint64_t Wal::log_bytes() const noexcept {
@@ -153,12 +159,20 @@ std::uint64_t Wal::log_bytes() const noexcept {
 
 io::Task<Status> Wal::add_spare() {
     while (!unopened_spares_.empty()) {
+        // Kept until it is done: when there is no room now, the same file is the next again.
+        // Segments must lose their headers oldest first.
         const WalPosition::File file = unopened_spares_.front();
+        const bool fits = file.bytes == options_.segment_bytes;
+        if (fits) {
+            KV_CO_CHECK(co_await open_spare(file));
+        } else {
+            // Of another size: its name goes, a new one of the right size is made.
+            KV_CO_CHECK(co_await drop_spare(file));
+        }
         unopened_spares_.pop_front();
-        if (file.bytes == options_.segment_bytes) co_return co_await open_spare(file);
-        // Of another size: its name goes, a new one of the right size is made.
-        KV_CO_CHECK(co_await io::remove_file(reactor_, path_of(file.file)));
+        if (fits) co_return Status{};
     }
+    if (log_is_full() && keeper_started_) co_return Status{};
     co_return co_await make_spare();
 }
 
@@ -166,9 +180,44 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
     Spare spare;
     spare.file = file;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
+    if (file.segment.value() != 0) {
+        Status status = co_await write_spare_header(&spare.handle, file.bytes);
+        if (!status) {
+            co_await spare.handle.close();
+            co_return status;
+        }
+        spare.file.segment = SegmentSeq(0);
+    }
     spares_.push_back(std::move(spare));
     ++counters_.segments_reused;
     co_return Status{};
+}
+
+/// Sequence number 0 says: not part of the log. Durable on return.
+io::Task<Status> Wal::write_spare_header(const io::File* file, std::uint64_t bytes) {
+    SegmentHeader header;
+    header.store = options_.store;
+    header.core = options_.core;
+    header.generation = options_.generation;
+    header.segment_bytes = bytes;
+    AlignedBuffer block(segment_header_bytes);
+    const MutableBytes content = block.first(segment_header_bytes);
+    encode_segment_header(header, content);
+    KV_CO_CHECK(co_await file->write_at(0, content, mode_ == SyncMode::dsync));
+    if (mode_ == SyncMode::dsync) co_return Status{};
+    co_return co_await file->sync();
+}
+
+/// A removal may be undone by a power loss: what comes back must not be taken for a segment.
+io::Task<Status> Wal::drop_spare(WalPosition::File file) {
+    const std::string path = path_of(file.file);
+    if (file.segment.value() != 0) {
+        KV_CO_TRY(io::File released, co_await open_segment(reactor_, path, mode_, false));
+        Status status = co_await write_spare_header(&released, file.bytes);
+        co_await released.close();
+        if (!status) co_return status;
+    }
+    co_return co_await io::remove_file(reactor_, path);
 }
 
 io::Task<Status> Wal::make_spare() {
@@ -176,25 +225,19 @@ io::Task<Status> Wal::make_spare() {
     spare.file.file = SegmentFile{options_.generation, options_.core, position_.next_number++};
     spare.file.bytes = options_.segment_bytes;
     const std::string path = path_of(spare.file.file);
-    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path, mode_, true));
-    Status status =
-        co_await fill_segment(reactor_, spare.handle, options_.directory, options_.segment_bytes);
-    if (status) {
-        // Sequence number 0 says: prepared, not part of the log.
-        SegmentHeader header;
-        header.store = options_.store;
-        header.core = options_.core;
-        header.generation = options_.generation;
-        AlignedBuffer block(segment_header_bytes);
-        const MutableBytes content = block.first(segment_header_bytes);
-        encode_segment_header(header, content);
-        status = co_await spare.handle.write_at(0, content, false);
-        if (status) status = co_await spare.handle.sync();
-    }
+    const std::string temporary = path + ".tmp";
+    // What a crash left under that name may be longer.
+    Status status = co_await io::remove_file(reactor_, temporary);
+    if (!status && status.error().code != Errc::not_found) co_return status;
+    KV_CO_TRY(spare.handle, co_await open_segment(reactor_, temporary, mode_, true));
+    status = co_await fill_segment(reactor_, spare.handle, options_.segment_bytes);
+    if (status) status = co_await write_spare_header(&spare.handle, options_.segment_bytes);
+    if (status) status = co_await io::rename_file(reactor_, temporary, path);
+    if (status) status = co_await io::sync_directory(reactor_, options_.directory);
     if (!status) {
         co_await spare.handle.close();
-        const Status removed = co_await io::remove_file(reactor_, path);
-        static_cast<void>(removed);  // a file that stays is a spare to the next start
+        const Status removed = co_await io::remove_file(reactor_, temporary);
+        static_cast<void>(removed);  // the next spare of that number removes what stays
         co_return status;
     }
     spares_.push_back(std::move(spare));
@@ -234,12 +277,36 @@ io::Task<void> Wal::keep_spares() {
 }
 
 void Wal::release_before(SegmentSeq first_kept) {
-    while (!position_.log.empty() && position_.log.front().segment < first_kept &&
+    if (position_.segment.value() == 0) return;
+    first_kept_ = std::max(first_kept_, std::min(first_kept, position_.segment));
+    reactor_.want_turn();
+}
+
+/// A durable batch says that `first_needed` is the oldest segment that is needed.
+void Wal::free_released(SegmentSeq first_needed) {
+    while (!position_.log.empty() && position_.log.front().segment < first_needed &&
            position_.log.front().segment < position_.segment) {
         unopened_spares_.push_back(position_.log.front());
         position_.log.erase(position_.log.begin());
+        spares_event_.set();
     }
-    spares_event_.set();
+}
+
+/// Nothing else will tell that segments were released: there is no work, or what waits needs one of
+/// them. The last block of a segment is kept free for this (room_for).
+void Wal::record_release() {
+    if (failed_ || stopping_ || first_kept_ <= position_.first_segment || !in_flight_.empty()) {
+        return;
+    }
+    if (!waiting_.empty() && waiting_.front()->records_release) return;
+    std::unique_ptr<Batch> marker = empty_batch();
+    marker->flags = batch_marker;
+    marker->records_release = true;
+    marker->record_room(0);
+    waiting_bytes_ += marker->total_bytes();
+    waiting_.push_front(std::move(marker));
+    ++counters_.markers;
+    start_waiting();
 }
 
 io::Task<void> Wal::close_file(io::File file) {
@@ -257,15 +324,17 @@ std::unique_ptr<Wal::Batch> Wal::empty_batch() {
     batch->payload_bytes = 0;
     batch->records = 0;
     batch->flags = 0;
+    batch->records_release = false;
     batch->ticket = 0;
     return batch;
 }
 
 std::size_t Wal::record_bytes_max() const noexcept {
-    const std::uint64_t room =
-        options_.segment_bytes - segment_header_bytes - batch_header_bytes - record_header_bytes;
-    // The rotation batch shares the segment; half of it is more than the hard states ever need.
-    return static_cast<std::size_t>(room / 2);
+    // A segment has room for its header, a rotation batch of up to half a segment less that header,
+    // the block that is kept free (room_for), and this: whatever may be staged fits a new segment.
+    const std::uint64_t half = options_.segment_bytes / 2 / io::block_bytes * io::block_bytes;
+    return static_cast<std::size_t>(half - io::block_bytes - batch_header_bytes -
+                                    record_header_bytes);
 }
 
 std::uint64_t Wal::staged_bytes() const noexcept {
@@ -275,12 +344,14 @@ std::uint64_t Wal::staged_bytes() const noexcept {
 std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     if (failed_ || stopping_) return Errc::shutting_down;
     if (!no_space_ && !log_is_full()) return std::nullopt;
-    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
-    const std::uint64_t room =
-        current + spares_.size() * (options_.segment_bytes - segment_header_bytes);
+    // One place must hold all of it, with the padding of one batch and the block that stays free
+    // (room_for): then each batch finds room, wherever those before it have ended.
     const std::uint64_t needed = staged_bytes() + batch_header_bytes + record_bytes(bytes) +
-                                 io::block_bytes + options_.segment_bytes / reserve_divisor;
-    if (room >= needed) return std::nullopt;
+                                 2 * io::block_bytes + options_.segment_bytes / reserve_divisor;
+    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
+    const std::uint64_t spare =
+        spares_.empty() ? 0 : options_.segment_bytes - segment_header_bytes - io::block_bytes;
+    if (std::max(current, spare) >= needed) return std::nullopt;
     return no_space_ ? Errc::read_only : Errc::busy;
 }
 
@@ -313,20 +384,35 @@ void Wal::flush() {
     if (failed_) return;
     // What waits already goes first; meanwhile the batch behind it grows.
     const bool may_close = gathering_->records != 0 && waiting_.empty() &&
-                           in_flight_.size() < batches_in_flight_max &&
+                           in_flight_.size() < in_flight_max() &&
                            (in_flight_.empty() || gathering_->total_bytes() >= gather_bytes);
     if (may_close) close_gathering();
     start_waiting();
+    record_release();
 }
 
 // --- writing -------------------------------------------------------------------------------------
 
+/// A failed sync may be reported to one of several that run, and take the writes of the others with
+/// it: buffered, there is only one.
+std::size_t Wal::in_flight_max() const noexcept {
+    return mode_ == SyncMode::dsync ? batches_in_flight_max : 1;
+}
+
 bool Wal::fits(const Batch& batch) const noexcept {
-    return position_.end + batch.total_bytes() <= current_bytes_;
+    const std::uint64_t bytes = batch.total_bytes();
+    if (batch.records_release) return position_.end + bytes <= current_bytes_;
+    return room_for(bytes);
+}
+
+/// Without a spare one block stays free: a release must be recorded before it gives a spare.
+bool Wal::room_for(std::uint64_t bytes) const noexcept {
+    const std::uint64_t kept = spares_.empty() ? io::block_bytes : 0;
+    return position_.end + bytes + kept <= current_bytes_;
 }
 
 void Wal::start_waiting() {
-    while (!failed_ && !waiting_.empty() && in_flight_.size() < batches_in_flight_max) {
+    while (!failed_ && !waiting_.empty() && in_flight_.size() < in_flight_max()) {
         if (!fits(*waiting_.front())) {
             // A segment ends where all of it is durable: recovery relies on it.
             if (!in_flight_.empty() || !rotate()) return;
@@ -369,6 +455,9 @@ bool Wal::rotate() {
     header.predecessor = position_.segment;
     header.predecessor_end = position_.end;
     header.previous = position_.previous;
+    if (first_kept_.value() == 0) first_kept_ = header.segment;
+    header.first_segment = first_kept_;
+    header.segment_bytes = current_bytes_;
     first->buffer.reserve(lead_bytes + first->total_bytes(),
                           lead_bytes + batch_header_bytes + first->payload_bytes);
     encode_segment_header(header, first->buffer.first(segment_header_bytes));
@@ -398,6 +487,8 @@ void Wal::begin_write(std::unique_ptr<Batch> batch, bool with_segment_header) {
     header.previous = position_.previous;
     header.payload_bytes = static_cast<std::uint32_t>(batch->payload_bytes);
     header.records = batch->records;
+    header.first_segment = first_kept_;
+    position_.first_segment = first_kept_;
     position_.previous = seal_batch(memory.subspan(lead_bytes), header, position_.end);
 
     std::unique_ptr<Write> write;
@@ -409,6 +500,7 @@ void Wal::begin_write(std::unique_ptr<Batch> batch, bool with_segment_header) {
     }
     write->lsn = header.lsn;
     write->synced_lsn = header.synced_lsn;
+    write->first_segment = header.first_segment;
     write->fd = current_.fd();
     write->offset = with_segment_header ? 0 : position_.end;
     write->rest = with_segment_header ? memory : memory.subspan(lead_bytes);
@@ -483,6 +575,7 @@ void Wal::acknowledge() {
         in_flight_.pop_front();
         durable_ = write->lsn;
         proven_ = std::max(proven_, write->synced_lsn);
+        free_released(write->first_segment);
         if (write->batch->ticket != 0) ticket = write->batch->ticket;
         if (free_batches_.size() < free_batches_max)
             free_batches_.push_back(std::move(write->batch));

@@ -5,8 +5,9 @@
 /// Records are staged during a turn and written at its end as one batch: one contiguous,
 /// block-aligned write that is durable when it completes. While a batch is in flight the next one
 /// gathers; a further one starts beside it only with gather_bytes or more, and at most
-/// batches_in_flight_max run at once. So batches grow with load by themselves. Batches are
-/// acknowledged in the order of the log, whatever order their writes complete in.
+/// batches_in_flight_max run at once (one, when buffered writes are synced). So batches grow with
+/// load by themselves. Batches are acknowledged in the order of the log, whatever order their
+/// writes complete in.
 ///
 /// When a batch does not fit the segment, the batches in flight are drained and the log goes on in
 /// a spare segment: its header and its first batch are one write, and that batch holds what the
@@ -41,7 +42,7 @@ struct WalOptions {
     std::uint64_t segment_bytes = std::uint64_t{64} << 20;
     std::uint64_t batch_bytes_max = std::uint64_t{4}
                                     << 20;  ///< a larger record gets a batch of its own
-    std::uint64_t bytes_max = 0;            ///< of all segments together; 0: no limit
+    std::uint64_t bytes_max = 0;            ///< of the log and its spares; 0: no limit
     bool try_direct = true;                 ///< wal.sync = "fdatasync" turns direct writes off
 };
 
@@ -52,6 +53,7 @@ struct WalPosition {
     SegmentSeq segment;                       ///< of the last batch; 0: the log is empty
     std::uint64_t end = 0;                    ///< where the last batch ends in that segment
     SegmentSeq next_segment = SegmentSeq(1);  ///< higher than any sequence number ever seen
+    SegmentSeq first_segment;                 ///< oldest that is needed; 0: the log is empty
     bool clean = false;                       ///< the log was stopped cleanly: it goes on in place
     /// Files of the log, oldest first, and spares in the order in which they are to be used.
     struct File {
@@ -117,7 +119,8 @@ public:
     /// The largest payload that one record may have.
     std::size_t record_bytes_max() const noexcept;
 
-    /// Releases every segment of the log before `first_kept`; they become spares.
+    /// Releases every segment of the log before `first_kept`. They become spares once a batch that
+    /// says so is durable; without other work a marker follows in the next flush().
     void release_before(SegmentSeq first_kept);
     SegmentSeq current_segment() const noexcept { return position_.segment; }
     std::size_t log_segments() const noexcept { return position_.log.size(); }
@@ -149,7 +152,9 @@ private:
     void append_record(RecordKind kind, GroupId group, Bytes payload);
     void close_gathering();
     void start_waiting();
+    std::size_t in_flight_max() const noexcept;
     bool fits(const Batch& batch) const noexcept;
+    bool room_for(std::uint64_t bytes) const noexcept;
     bool rotate();
     void begin_write(std::unique_ptr<Batch> batch, bool with_segment_header);
     static void written(io::Op& op, std::int32_t result, io::Completion completion) noexcept;
@@ -157,6 +162,8 @@ private:
     void acknowledge();
     void fail(const Error& error);
     void queue_marker(std::uint16_t flags);
+    void record_release();
+    void free_released(SegmentSeq first_needed);
     void marker_due();
     io::Task<void> drain();
 
@@ -164,6 +171,8 @@ private:
     io::Task<void> keep_spares();
     io::Task<Status> add_spare();
     io::Task<Status> open_spare(WalPosition::File file);
+    io::Task<Status> write_spare_header(const io::File* file, std::uint64_t bytes);
+    io::Task<Status> drop_spare(WalPosition::File file);
     io::Task<Status> make_spare();
     io::Task<void> choose_sync_mode();
     io::Task<void> close_file(io::File file);
@@ -193,6 +202,7 @@ private:
     Lsn durable_;             ///< acknowledged up to here
     Lsn proven_;              ///< highest synced_lsn of an acknowledged batch
     Lsn last_record_lsn_;     ///< newest started batch that is not a marker
+    SegmentSeq first_kept_;   ///< what the client still needs; position_.first_segment: as written
     WalTimer<&Wal::marker_due> marker_timer_;
     WalTimer<&Wal::retry_due> retry_timer_;
 

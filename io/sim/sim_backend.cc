@@ -192,6 +192,9 @@ void SimBackend::on_effect(SimFlight name) {
         case OpCode::accept:
         case OpCode::receive: mark_due(name); return;
         case OpCode::send: try_send(*flight, name); return;
+        case OpCode::end_sending:
+            finish(name, world_.network().end_sending(flight->target));
+            return;
         case OpCode::close: {
             const SimFd* fd = node_.fds.find(request.fd);
             if (fd == nullptr || fd->number != flight->target) return finish(name, -EBADF);

@@ -46,7 +46,8 @@ Duration SimDisk::submit(const OpRequest& request, SimDiskTicket& ticket, const 
         case OpCode::accept:
         case OpCode::connect:
         case OpCode::receive:
-        case OpCode::send: KV_UNREACHABLE("not an operation on a disk");
+        case OpCode::send:
+        case OpCode::end_sending: KV_UNREACHABLE("not an operation on a disk");
     }
     if (odds(timing_, knobs_.tail_per_million)) latency += knobs_.tail.draw(timing_);
     if (!faults_.empty()) strike(request, ticket, latency);
@@ -93,7 +94,8 @@ std::int32_t SimDisk::take_effect(const OpRequest& request, SimDiskTicket& ticke
         case OpCode::accept:
         case OpCode::connect:
         case OpCode::receive:
-        case OpCode::send: break;
+        case OpCode::send:
+        case OpCode::end_sending: break;
     }
     KV_UNREACHABLE("not an operation on a disk");
 }

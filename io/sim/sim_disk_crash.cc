@@ -83,7 +83,8 @@ void SimDisk::finish_by_chance(const InFlight& op, Crash kind, SimFds& fds) {
         case OpCode::accept:
         case OpCode::connect:
         case OpCode::receive:
-        case OpCode::send: KV_UNREACHABLE("not an operation on a disk");
+        case OpCode::send:
+        case OpCode::end_sending: KV_UNREACHABLE("not an operation on a disk");
     }
 }
 

@@ -3,9 +3,9 @@
 /// The names of one simulated disk: which paths exist, and which of them survive. The part of the
 /// fault model (see io/sim/sim_disk.h) that concerns directories.
 ///
-/// Paths are strings: "a/b", "/a/b" and "a//b/" are what they look like; "." is where relative paths
-/// begin, ".." means nothing. The root of a path always exists. Directories cannot be renamed or
-/// removed.
+/// Paths are strings: "a/b", "/a/b" and "a//b/" are what they look like; "." is where relative
+/// paths begin, ".." means nothing. The root of a path always exists. Directories cannot be renamed
+/// or removed.
 
 #include <cstdint>
 #include <deque>

@@ -248,6 +248,14 @@ void SimNetwork::stop_sending(std::uint32_t socket) {
     sockets_[socket].sender = SimFlight{};
 }
 
+std::int32_t SimNetwork::end_sending(std::uint32_t number) {
+    Socket& socket = sockets_[number];
+    if (socket.broken) return -ENOTCONN;
+    if (!socket.sent_fin) schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
+    socket.sent_fin = true;
+    return 0;
+}
+
 bool SimNetwork::has_news(std::uint32_t number) const noexcept {
     const Socket& socket = sockets_[number];
     return socket.arrived > 0 || socket.fin || socket.broken;
@@ -328,7 +336,7 @@ void SimNetwork::end(std::uint32_t number, bool by_reset) {
     if (!socket.broken) {
         if (by_reset) {
             reset(socket.peer, delay(socket.node, sockets_[socket.peer].node));
-        } else {
+        } else if (!socket.sent_fin) {
             schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
         }
     }
@@ -385,10 +393,10 @@ void SimNetwork::reset_connections(NodeId a, NodeId b) {
 }
 
 void SimNetwork::end_sending(NodeId from, NodeId to) {
-    for (const Socket& socket : sockets_) {
+    for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
+        const Socket& socket = sockets_[i];
         const bool open = !socket.closed && !socket.broken && socket.node == from;
-        if (!open || sockets_[socket.peer].node != to) continue;
-        schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
+        if (open && sockets_[socket.peer].node == to) end_sending(i);
     }
 }
 

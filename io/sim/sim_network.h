@@ -67,6 +67,7 @@ public:
     bool has_news(std::uint32_t socket) const noexcept;
     std::int32_t send(std::uint32_t socket, Bytes bytes, SimFlight flight);
     void stop_sending(std::uint32_t socket);
+    std::int32_t end_sending(std::uint32_t socket);
     void close_socket(std::uint32_t socket);
     void close_listener(std::uint32_t listener);
 
@@ -88,6 +89,7 @@ private:
         Instant last_arrival{};
         std::uint32_t segment_bytes_max = 0;
         bool fin = false;
+        bool sent_fin = false;
         bool broken = false;
         bool closed = false;
         SimFlight receiver;

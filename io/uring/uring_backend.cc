@@ -180,6 +180,7 @@ void UringBackend::start(Op& op) {
         case OpCode::send:
             io_uring_prep_send(sqe, request.fd, request.data, request.bytes, MSG_NOSIGNAL);
             break;
+        case OpCode::end_sending: io_uring_prep_shutdown(sqe, request.fd, SHUT_WR); break;
         case OpCode::listen:
         case OpCode::lock:
         case OpCode::list:

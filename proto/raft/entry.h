@@ -10,8 +10,8 @@
 ///    25  u8   version        of the payload's format; 1
 ///    26  u16  flags          0; an unknown flag stops the replica
 ///    28  u32  payload_bytes
-///    32  u64  checksum       XXH3-64 of bytes 0..31, seeded with mix(XXH3-64 of the payload,
-///    group) 40  payload             noop: empty; commands: proto/command_codec.h, back to back;
+///    32  u64  checksum       XXH3-64 of bytes 0..31, seeded with mix(payload's XXH3-64, group)
+///    40  payload             noop: empty; commands: proto/command_codec.h, back to back;
 ///                            configuration: proto/raft/configuration.h
 
 #include <cstdint>

@@ -118,7 +118,8 @@ Task<void> file_scene(Reactor& reactor, std::string directory) {
     EXPECT_TRUE(removed.has_value());
     const Status gone = co_await remove_file(reactor, path);
     EXPECT_TRUE(!gone && gone.error().code == Errc::not_found);
-    co_await expect_names(reactor, directory, {});
+    const std::vector<std::string> none;
+    co_await expect_names(reactor, directory, none);
 }
 
 Task<void> direct_scene(Reactor& reactor, std::string directory) {
@@ -257,6 +258,7 @@ struct EchoClient final : Stream::Handler {
     }
     void on_ended(std::int32_t e) noexcept override {
         error = e;
+        ended = true;
         done.set();
     }
     void on_closed() noexcept override { gone.set(); }
@@ -264,6 +266,10 @@ struct EchoClient final : Stream::Handler {
     void send_more() {
         if (paused) stream.receive();
         paused = false;
+        if (sent == data.size() && ends_its_half && !half_ended && !stream.closing()) {
+            half_ended = true;
+            stream.end_sending();
+        }
         if (sent == data.size() || stream.closing()) return;
         const auto piece = static_cast<std::size_t>(prng.between(1, data.size() - sent));
         stream.send(as_bytes(data).subspan(sent, piece));
@@ -279,6 +285,9 @@ struct EchoClient final : Stream::Handler {
     std::int32_t error = 0;
     bool wrong = false;
     bool paused = false;
+    bool ended = false;
+    bool ends_its_half = false;
+    bool half_ended = false;
 };
 
 }  // namespace
@@ -303,6 +312,33 @@ Task<void> echo_client(Reactor& reactor, Endpoint server, std::size_t bytes, std
     result->wrong = client.wrong;
     client.stream.close();
     co_await client.gone.wait();
+}
+
+Task<void> half_close_scene(Reactor& reactor, Endpoint address, std::size_t bytes) {
+    EchoServer server(reactor);
+    const Result<Endpoint> bound = co_await server.listen(address);
+    EXPECT_TRUE(bound.has_value());
+    if (!bound) co_return;
+    const Result<std::int32_t> fd = co_await connect_to(reactor, *bound);
+    EXPECT_TRUE(fd.has_value());
+    if (!fd) co_return;
+    EchoClient client(reactor, *fd, pattern(bytes, 5), 5);
+    client.ends_its_half = true;
+    client.stream.receive();
+    client.send_more();
+    while (!client.ended) {
+        if (client.paused) {
+            client.paused = false;
+            client.stream.receive();
+        }
+        co_await SleepAwaiter(reactor, 1ms);
+    }
+    EXPECT_EQ(client.received, bytes);
+    EXPECT_EQ(client.error, 0);
+    EXPECT_FALSE(client.wrong);
+    client.stream.close();
+    co_await client.gone.wait();
+    co_await server.close();
 }
 
 namespace {

@@ -62,6 +62,9 @@ struct EchoResult {
 Task<void> echo_client(Reactor& reactor, Endpoint server, std::size_t bytes, std::uint64_t seed,
                        EchoResult* result);
 
+/// A client that ends its half behind what it sends still gets all of it back, and then the end.
+Task<void> half_close_scene(Reactor& reactor, Endpoint address, std::size_t bytes);
+
 /// A server and `clients` clients at `address`, all on `reactor`.
 Task<void> echo_scene(Reactor& reactor, Endpoint address, std::uint32_t clients, std::size_t bytes);
 

@@ -31,6 +31,20 @@ TEST(SimScenes, FilesBehaveUnderEverySeed) {
     }
 }
 
+TEST(SimScenes, AHalfClosedStreamStillBringsRepliesUnderEverySeed) {
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+        SCOPED_TRACE(seed);
+        SimWorld world(seed);
+        world.add_node(n1, {"10.0.0.1"});
+        SimBackend& backend = world.add_core(n1);
+        Reactor reactor(backend);
+        world.attach(backend, reactor);
+        ASSERT_TRUE(
+            world.run(reactor, scenes::half_close_scene(reactor, endpoint("10.0.0.1"), 20'000)));
+        ASSERT_EQ(world.network().open_sockets(), 0u);
+    }
+}
+
 TEST(SimScenes, EchoesComeBackUnderEverySeed) {
     for (std::uint64_t seed = 0; seed < 100; ++seed) {
         SCOPED_TRACE(seed);
