@@ -155,7 +155,7 @@ TEST(Faults, AFullDiskRefusesWritesServesReadsAndRecoversByItself) {
         EXPECT_EQ(client->exchange(resp_array({"GET", "k0"}), 4008), resp_bulk(value));
         EXPECT_EQ(client->exchange(resp_array({"GET", fmt::format("k{}", accepted)}), 5),
                   "$-1\r\n");
-        EXPECT_EQ(client->exchange(resp_array({"DEL", "k0"}), refusal.size()), refusal);
+        EXPECT_EQ(client->exchange(resp_array({"SET", "k0", value}), refusal.size()), refusal);
         EXPECT_EQ(server.info("aof_last_write_status"), "err");
         EXPECT_EQ(server.info("wal_read_only"), "1");
         EXPECT_FALSE(server.node().failure().has_value());
