@@ -21,7 +21,8 @@ struct Fixture {
 
     static io::Task<void> open_in(io::Reactor& reactor, DataDirectory* directory, NodeId node,
                                   std::uint32_t shards, std::optional<Status>* result) {
-        *result = co_await directory->open(reactor, path, node, shards);
+        const Status opened = co_await directory->open(reactor, path, node, shards);
+        *result = opened;
     }
     static io::Task<void> close_in(DataDirectory* directory) { co_await directory->close(); }
 

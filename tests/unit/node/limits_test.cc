@@ -190,6 +190,7 @@ TEST(Limits, WhatCannotBeFollowedIsAnsweredAndClosed) {
         {"unbalanced", "SET a \"b\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"},
         {"http", "POST / HTTP/1.1\r\n", "-ERR HTTP is not served here\r\n"},
         {"http in text", "PING\nHost: x\n", "PONG\nERROR HTTP is not served here\n"},
+        {"endless line, and more", "GET " + std::string(200'000, 'x'), "ERROR line is too long\n"},
         {"endless line", std::string(65'535 + 8192 + 64 + 1, 'x'), "ERROR line is too long\n"},
     };
     SimServer server(6);

@@ -37,7 +37,7 @@ TEST(Pipeline, NumbersRunOnAndChargesAddUp) {
 
 TEST(Pipeline, AUsedSlotForgetsItsRequest) {
     Pipeline pipeline;
-    for (int round = 0; round < 100; ++round) {
+    for (unsigned round = 0; round < 100; ++round) {
         Slot& slot = pipeline.push(request_of(1), 10, 5);
         EXPECT_EQ(slot.state, Slot::State::done);
         EXPECT_EQ(slot.verb, Verb::get);
@@ -52,7 +52,7 @@ TEST(Pipeline, AUsedSlotForgetsItsRequest) {
         slot.rendered = slot.refused = true;
         slot.parts_left = slot.parts_applied = 3;
         slot.count = 9;
-        slot.bytes.assign(round * 100, 'x');
+        slot.bytes.assign(round * 100u, 'x');
         pipeline.pop();
     }
 }
