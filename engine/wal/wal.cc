@@ -131,7 +131,6 @@ io::Task<Status> Wal::open(WalPosition position) {
     for (const WalPosition::File& spare : position_.spares) unopened_spares_.push_back(spare);
     position_.spares.clear();
     first_kept_ = position_.first_segment;
-    free_released(first_kept_);  // what an earlier life released and did not use again
     // The first batch may need a segment at once.
     if (current_bytes_ == 0) {
         KV_CO_CHECK(co_await add_spare());

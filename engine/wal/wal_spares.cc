@@ -29,7 +29,7 @@ io::Task<Status> Wal::add_spare() {
             KV_CO_CHECK(co_await open_spare(file));
         } else {
             // Of another size: its name goes, a new one of the right size is made.
-            KV_CO_CHECK(co_await drop_spare(file));
+            KV_CO_CHECK(co_await io::remove_file(reactor_, path_of(file.file)));
         }
         unopened_spares_.pop_front();
         if (fits) co_return Status{};
@@ -42,44 +42,24 @@ io::Task<Status> Wal::open_spare(WalPosition::File file) {
     Spare spare;
     spare.file = file;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, path_of(file.file), mode_, false));
-    if (file.segment.value() != 0) {
-        Status status = co_await write_spare_header(&spare.handle, file.bytes);
-        if (!status) {
-            co_await spare.handle.close();
-            co_return status;
-        }
-        spare.file.segment = SegmentSeq(0);
-    }
     spares_.push_back(std::move(spare));
     ++counters_.segments_reused;
     co_return Status{};
 }
 
 /// Sequence number 0 says: not part of the log. Durable on return.
-io::Task<Status> Wal::write_spare_header(const io::File* file, std::uint64_t bytes) {
+io::Task<Status> Wal::write_spare_header(const io::File* file) {
     SegmentHeader header;
     header.store = options_.store;
     header.core = options_.core;
     header.generation = options_.generation;
-    header.segment_bytes = bytes;
+    header.segment_bytes = options_.segment_bytes;
     AlignedBuffer block(segment_header_bytes);
     const MutableBytes content = block.first(segment_header_bytes);
     encode_segment_header(header, content);
     KV_CO_CHECK(co_await file->write_at(0, content, mode_ == SyncMode::dsync));
     if (mode_ == SyncMode::dsync) co_return Status{};
     co_return co_await file->sync();
-}
-
-/// A removal may be undone by a power loss: what comes back must not be taken for a segment.
-io::Task<Status> Wal::drop_spare(WalPosition::File file) {
-    const std::string path = path_of(file.file);
-    if (file.segment.value() != 0) {
-        KV_CO_TRY(io::File released, co_await open_segment(reactor_, path, mode_, false));
-        Status status = co_await write_spare_header(&released, file.bytes);
-        co_await released.close();
-        if (!status) co_return status;
-    }
-    co_return co_await io::remove_file(reactor_, path);
 }
 
 io::Task<Status> Wal::make_spare() {
@@ -93,7 +73,7 @@ io::Task<Status> Wal::make_spare() {
     if (!status && status.error().code != Errc::not_found) co_return status;
     KV_CO_TRY(spare.handle, co_await open_segment(reactor_, temporary, mode_, true));
     status = co_await fill_segment(reactor_, spare.handle, options_.segment_bytes);
-    if (status) status = co_await write_spare_header(&spare.handle, options_.segment_bytes);
+    if (status) status = co_await write_spare_header(&spare.handle);
     if (status) status = co_await io::rename_file(reactor_, temporary, path);
     if (status) status = co_await io::sync_directory(reactor_, options_.directory);
     if (!status) {
