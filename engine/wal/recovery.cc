@@ -42,7 +42,8 @@ private:
     io::Task<Status> look_at_files();
     io::Task<Status> look_at(SegmentFile name);
     io::Task<Result<std::size_t>> load(const Candidate& candidate);
-    Status order_chain();
+    void order_chain();
+    io::Task<Status> leave_out_released();
     Status check_chain() const;
     io::Task<Status> read_segment(std::size_t position_in_chain);
     Result<BatchHeader> expected_batch(const Candidate& segment, std::string& reason,
@@ -145,14 +146,47 @@ io::Task<Status> Recovery::look_at_files() {
     co_return Status{};
 }
 
-Status Recovery::order_chain() {
+void Recovery::order_chain() {
     std::sort(chain_.begin(), chain_.end(), [](const Candidate& a, const Candidate& b) {
         return a.file.segment < b.file.segment;
     });
-    return check_chain();
+}
+
+/// Segments that the newest one does not need become spares.
+io::Task<Status> Recovery::leave_out_released() {
+    if (chain_.empty()) co_return Status{};
+    const Candidate& newest = chain_.back();
+    KV_CO_TRY(const std::size_t loaded, co_await load(newest));
+    SegmentSeq first_needed = newest.header->first_segment;
+    Lsn lsn = newest.header->first_lsn;
+    std::uint64_t previous = newest.header->previous;
+    for (std::uint64_t at = segment_header_bytes; at < loaded;) {
+        const auto batch = decode_batch_header(image_.from(at), options_.store, at);
+        if (!batch || batch->segment != newest.file.segment || batch->lsn != lsn ||
+            batch->previous != previous || !decode_batch_payload(image_.from(at), *batch, at)) {
+            break;
+        }
+        first_needed = std::max(first_needed, batch->first_segment);
+        lsn = lsn.next();
+        previous = batch->checksum;
+        at += batch->total_bytes();
+    }
+    out_.position.first_segment = first_needed;
+    const auto first = std::find_if(chain_.begin(), chain_.end(), [&](const Candidate& candidate) {
+        return candidate.file.segment >= first_needed;
+    });
+    others_.insert(others_.end(), chain_.begin(), first);
+    chain_.erase(chain_.begin(), first);
+    co_return Status{};
 }
 
 Status Recovery::check_chain() const {
+    const SegmentSeq first_needed = out_.position.first_segment;
+    if (!chain_.empty() && chain_.front().file.segment != first_needed) {
+        return fail(damaged(chain_.front(), 0,
+                            fmt::format("segment {}, which the log still needs, is missing",
+                                        first_needed.value())));
+    }
     for (std::size_t i = 1; i < chain_.size(); ++i) {
         const Candidate& here = chain_[i];
         const SegmentHeader& header = *here.header;
@@ -290,7 +324,6 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
     offset_ = segment_header_bytes;
     unproven_.clear();
     at.segment = header.segment;
-    at.first_segment = std::max(at.first_segment, header.first_segment);
     ++out_.report.segments;
 
     while (true) {
@@ -342,7 +375,6 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
         std::erase_if(unproven_, [&](const auto& b) { return b.first <= proven_; });
         at.next_lsn = batch->lsn.next();
         at.previous = batch->checksum;
-        at.first_segment = std::max(at.first_segment, batch->first_segment);
         offset_ += batch->total_bytes();
         at.end = offset_;
     }
@@ -377,7 +409,9 @@ void Recovery::classify_spares() {
 
 io::Task<Result<Recovered>> Recovery::run() {
     KV_CO_CHECK(co_await look_at_files());
-    KV_CO_CHECK(order_chain());
+    order_chain();
+    KV_CO_CHECK(co_await leave_out_released());
+    KV_CO_CHECK(check_chain());
     if (chain_.empty()) {
         // A log whose only segment has lost its header would otherwise look like a new one.
         KV_CO_TRY(const Candidate* const headless, co_await proof_elsewhere());
@@ -385,12 +419,6 @@ io::Task<Result<Recovered>> Recovery::run() {
     }
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
-    }
-    const SegmentSeq first_needed = out_.position.first_segment;
-    if (!chain_.empty() && chain_.front().file.segment > first_needed) {
-        co_return fail(damaged(chain_.front(), 0,
-                               fmt::format("segment {}, which the log still needs, is missing",
-                                           first_needed.value())));
     }
     KV_CO_CHECK(co_await rewrite_unproven());
     classify_spares();

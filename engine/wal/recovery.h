@@ -25,8 +25,8 @@
 ///           -         |    yes    |   -   |  any  | damaged
 ///          yes        |    any    |  any  |  any  | next segment: what lies here is void
 ///
-/// The newest segment's header and every batch name the oldest segment that is still needed: should
-/// it be missing, the log is damaged. Older ones may be there or not.
+/// The newest segment is looked at first: its header and its batches name the oldest segment that
+/// is needed. Should that be missing, the log is damaged; what is older is no part of the log.
 ///
 /// What no later batch proves may be in the page cache alone, clean, because a sync of it failed. A
 /// new sync would not write it: it is written once more, the same bytes in the same place, and

@@ -30,11 +30,10 @@
 /// A segment is prepared under the name <segment>.tmp and gets its own when it is whole and
 /// durable: a file that is too short is damage, whatever its header says.
 ///
-/// A spare is a file that is not part of the log: segment 0. A released segment becomes one in two
-/// steps. First a batch that no longer needs it is durable (first_segment): from then on it may be
-/// missing. Then, oldest first, its header is replaced by one of segment 0, and only when that is
-/// durable may it be written to again or removed. Else a torn write to it would leave the old
-/// header with other batches, which is what damage looks like.
+/// A spare is a file that is not part of the log: never used (segment 0), or released. A released
+/// segment is written to again, or removed, only when a batch that no longer needs it is durable
+/// (first_segment). Recovery takes no notice of what is older than that, whatever it finds there: a
+/// torn write in front of old batches, or some of the files and not others.
 
 #include <cstdint>
 #include <optional>

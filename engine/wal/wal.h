@@ -173,8 +173,7 @@ private:
     io::Task<void> keep_spares();
     io::Task<Status> add_spare();
     io::Task<Status> open_spare(WalPosition::File file);
-    io::Task<Status> write_spare_header(const io::File* file, std::uint64_t bytes);
-    io::Task<Status> drop_spare(WalPosition::File file);
+    io::Task<Status> write_spare_header(const io::File* file);
     io::Task<Status> make_spare();
     io::Task<void> choose_sync_mode();
     io::Task<void> close_file(io::File file);

@@ -288,7 +288,7 @@ TEST_F(WalDamage, FilesThatAreNotSegmentsChangeNothing) {
 TEST_F(WalDamage, ASegmentFileShorterThanASegmentIsRefused) {
     ASSERT_NO_FATAL_FAILURE(make(true));
     const std::string path = path_of("g0001-c00-000050.wal");
-    for (const std::size_t bytes : {0, 1, 511, 512, 4095, 4096, 4097, 16'383}) {
+    for (const std::size_t bytes : {0u, 1u, 511u, 512u, 4'095u, 4'096u, 4'097u, 16'383u}) {
         Outcomes outcomes;
         scene.disk.put(path, std::string(bytes, 'x'));
         ASSERT_TRUE(judge(outcomes));

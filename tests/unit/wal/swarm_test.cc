@@ -135,7 +135,9 @@ void run_seed(std::uint64_t seed, Totals& totals) {
 TEST(WalSwarm, NoHistoryLosesOrInventsARecord) {
     Totals totals;
     const std::uint64_t seeds = sanitized() ? 300 : 1'000;
-    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    std::vector<std::uint64_t> all = {411, 15'153};  // found something once
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) all.push_back(seed);
+    for (const std::uint64_t seed : all) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         ASSERT_NO_FATAL_FAILURE(run_seed(seed, totals));
     }
@@ -231,7 +233,7 @@ TEST(WalSwarm, RecoveryOfRandomFilesReturnsNothingThatWasNotWritten) {
     std::uint64_t refused = 0;
     std::uint64_t accepted = 0;
     std::uint64_t records = 0;
-    const std::uint64_t cases = 6'000;
+    const std::uint64_t cases = sanitized() ? 2'100 : 6'000;
     for (std::uint64_t seed = 0; seed < cases; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Prng prng = Prng::split(seed, "wal.files");
