@@ -16,8 +16,8 @@ public:
     virtual void save(GroupId group, const HardState& state) noexcept = 0;
     /// Stages one entry. It replaces any stored at or after its index. `entry.bytes` are copied.
     virtual void append(GroupId group, const Entry& entry) noexcept = 0;
-    /// Why an entry of `bytes` cannot be stored now: `read_only`, `busy`, `shutting_down`. Asked for
-    /// each command while constrained().
+    /// Why an entry of `bytes` cannot be stored now: `read_only`, `busy`, `shutting_down`. Asked
+    /// for each command while constrained().
     virtual std::optional<Errc> refusal(std::size_t bytes) const noexcept = 0;
     /// False: there is nothing that could make refusal() refuse, so that the hot path need not ask.
     bool constrained() const noexcept { return constrained_; }

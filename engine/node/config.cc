@@ -211,6 +211,13 @@ constexpr Key<Config> config_table[] = {
                         .min = bytes(64_KiB),
                         .max = bytes(64_MiB)},
                        KV_MEMBER(limits.request_bytes_max)),
+    number_key<Config>({.name = "limits.reply_bytes_max",
+                        .meaning = "Values that one MGET may answer together; with more it is an "
+                                   "error.",
+                        .kind = Kind::bytes,
+                        .min = bytes(64_KiB),
+                        .max = bytes(1_GiB)},
+                       KV_MEMBER(limits.reply_bytes_max)),
     number_key<Config>({.name = "limits.keys_reply_max",
                         .meaning = "Keys that one KEYS may answer; with more it is an error.",
                         .kind = Kind::integer,

@@ -64,6 +64,7 @@ struct Config {
     struct Limits {
         std::size_t value_bytes_max = 1_MiB;
         std::size_t request_bytes_max = 16_MiB;
+        std::size_t reply_bytes_max = 64_MiB;
         std::size_t keys_reply_max = 100'000;
         bool operator==(const Limits&) const = default;
     };

@@ -57,16 +57,6 @@ private:
     void on_ended(std::int32_t error) noexcept override;
     void on_closed() noexcept override;
 
-    /// A request of a batch, with what was looked up for it.
-    struct Pending {
-        Request request;
-        std::array<std::string_view, 2> args;
-        std::uint64_t hash = 0;
-        ShardId shard;
-    };
-    static constexpr std::size_t batch_max = 32;
-    /// Requests between the fetch of a bucket and the fetch of the block that it refers to.
-    static constexpr std::size_t prefetch_ahead = 8;
     /// How long a client may keep a connection that is over: while it goes on sending, at most.
     static constexpr Duration linger_quiet_max = 200ms;
     static constexpr Duration linger_max = 1s;
@@ -76,7 +66,7 @@ private:
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
     void stage(const Request& request, std::string_view input);
-    void prefetch_block(const Pending& pending) const noexcept;
+    void prefetch_block(const PendingRequest& pending) const noexcept;
     void execute_batch();
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
 
@@ -105,8 +95,7 @@ private:
     Detector detector_;
     std::variant<std::monostate, text::TextParser, binary::BinaryParser, resp::RespParser> parser_;
     Pipeline pipeline_;
-    std::array<Pending, batch_max> batch_;
-    std::size_t batch_size_ = 0;
+    RequestBatch& batch_;           ///< the core's; empty but while this connection parses
     std::string input_;             ///< bytes that are not parsed yet
     std::size_t input_needed_ = 0;  ///< there can be no request before input_ has this many
     std::string output_;            ///< replies of this turn

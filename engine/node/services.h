@@ -2,6 +2,7 @@
 
 /// What the connections of one core share. Made and owned by the Node; owner core only.
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -28,6 +29,23 @@ struct Counters {
     std::uint64_t timeouts = 0;
 };
 
+/// A request that waits for its batch to be whole, with what was looked up for it.
+struct PendingRequest {
+    Request request;
+    std::array<std::string_view, 2> args;
+    std::uint64_t hash = 0;
+    ShardId shard;
+};
+
+/// Requests of one connection that were parsed together, so that the memory they touch is fetched
+/// together. Gathered and executed within one call: a core has one.
+struct RequestBatch {
+    /// Requests between the fetch of a bucket and the fetch of the block that it refers to.
+    static constexpr std::size_t ahead = 8;
+    std::array<PendingRequest, 32> requests;
+    std::size_t size = 0;
+};
+
 class Services {
 public:
     io::Reactor& reactor;
@@ -35,6 +53,7 @@ public:
     ReplicaSet& replicas;
     RequestLimits limits;
     Counters counters;
+    RequestBatch batch;
     bool stopping = false;  ///< no new request is begun
 
     /// `connection` has replies to collect or to send: it is looked at when the turn ends.

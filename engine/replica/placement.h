@@ -27,8 +27,8 @@ public:
 
 private:
     std::uint16_t shards_;
-    /// One element for each run of 2^shift_ slots, all of one shard: the whole table would take most
-    /// of a first-level cache.
+    /// One element for each run of 2^shift_ slots, all of one shard: the whole table would take
+    /// most of a first-level cache.
     unsigned shift_ = 0;
     std::vector<std::uint16_t> table_;
 };

@@ -73,8 +73,8 @@ Status Replica::apply(const Entry& entry) noexcept {
     return {};
 }
 
-/// Decodes `ahead` commands before it fetches the block of one, and `ahead` more before it applies it:
-/// as many fetches as the processor keeps in flight, each with time to arrive.
+/// Decodes `ahead` commands before it fetches the block of one, and `ahead` more before it applies
+/// it: as many fetches as the processor keeps in flight, each with time to arrive.
 Status Replica::apply_commands(Bytes payload, bool own) noexcept {
     std::array<Command, 4 * ahead> commands;
     std::array<std::uint64_t, 4 * ahead> hashes;

@@ -53,8 +53,8 @@ ParseResult RespParser::next(std::string_view input, Request& out) {
     return start_array(input, out);
 }
 
-/// GET, SET and DEL of one key that are there whole and within the limits: what hot clients send, in
-/// one pass and with no state. Returns its length; 0: it is something else, and nothing was done.
+/// GET, SET and DEL of one key that are there whole and within the limits: what hot clients send,
+/// in one pass and with no state. Returns its length; 0: something else, and nothing was done.
 std::size_t RespParser::take_hot(std::string_view input, Request& out) noexcept {
     const char* at = input.data();
     const char* const end = at + input.size();

@@ -295,6 +295,20 @@ TEST(Keys, PatternsChooseAmongTheKeysOfAllShards) {
     }
 }
 
+TEST(Mget, MoreThanTheLimitIsAnErrorAndTheConnectionGoesOn) {
+    Config config = small_config();
+    config.limits.reply_bytes_max = 1000;
+    SimServer server(7, config);
+    ASSERT_TRUE(server.start().has_value());
+    server.expect(resp_array({"SET", "k", std::string(500, 'v')}), "+OK\r\n");
+    const std::string twice =
+        "*2\r\n" + resp_bulk(std::string(500, 'v')) + resp_bulk(std::string(500, 'v'));
+    server.expect(resp_array({"MGET", "k", "k"}), twice);
+    server.expect(resp_array({"MGET", "k", "k", "k"}),
+                  "-ERR MGET would answer more than limits.reply_bytes_max = 1000 bytes\r\n");
+    server.expect(resp_array({"PING"}), "+PONG\r\n");
+}
+
 TEST(Keys, MoreThanTheLimitIsAnErrorAndNotAPart) {
     Config config = small_config();
     config.limits.keys_reply_max = 3;

@@ -1,0 +1,369 @@
+// What a Connection does with a request: the second half of its implementation.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/node/connection.h"
+#include "engine/node/glob.h"
+
+namespace kv {
+
+namespace {
+
+/// Index segments that one turn of a KEYS job visits: some thousand keys, well below a millisecond.
+constexpr int scan_segments_per_turn = 4;
+
+ReplyWriter writer_for(const Request& request, std::string& out) noexcept {
+    return ReplyWriter(request.protocol, request.request_id, out);
+}
+
+/// What a request counts against the connection's limit.
+std::size_t charge_of(std::span<const std::string_view> args) noexcept {
+    std::size_t bytes = sizeof(Slot);
+    for (const std::string_view arg : args) bytes += arg.size();
+    return bytes;
+}
+
+bool is_write(Verb verb) noexcept {
+    return verb == Verb::set || verb == Verb::del || verb == Verb::mset || verb == Verb::flushall;
+}
+
+/// Reads that concern more than one key: behind other requests they wait until those are answered,
+/// and what comes behind them waits too.
+bool is_wide_read(Verb verb) noexcept {
+    return verb == Verb::mget || verb == Verb::exists || verb == Verb::keys || verb == Verb::dbsize;
+}
+
+/// Requests that are gathered so that the memory of many is fetched at once. Their arguments must
+/// outlive the next call of the parser: those of an inline command lie in the parser, not in
+/// `input`.
+bool is_batched(const Request& request, std::string_view input) noexcept {
+    if (request.verb != Verb::get && request.verb != Verb::set) return false;
+    const auto at = reinterpret_cast<std::uintptr_t>(request.args[0].data());
+    const auto begin = reinterpret_cast<std::uintptr_t>(input.data());
+    return at >= begin && at < begin + input.size();
+}
+
+}  // namespace
+
+/// Adds a request to the batch, or executes it behind the batch.
+void Connection::stage(const Request& request, std::string_view input) {
+    ++services_.counters.requests;
+    const bool batched = is_batched(request, input);
+    if (!batched) execute_batch();
+    if (request.verb != Verb::get && request.verb != Verb::set) {
+        execute(request, 0, ShardId());
+        return;
+    }
+    PendingRequest& pending = batch_.requests[batch_.size];
+    pending.request.verb = request.verb;
+    pending.request.protocol = request.protocol;
+    pending.request.request_id = request.request_id;
+    pending.request.session = request.session;
+    pending.request.sequence = request.sequence;
+    std::copy(request.args.begin(), request.args.end(), pending.args.begin());
+    pending.request.args = std::span(pending.args).first(request.args.size());
+    pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
+    if (request.verb == Verb::get) {
+        const Store& store = services_.replicas.store(pending.shard);
+        pending.hash = store.hash(pending.args[0]);
+        store.prefetch(pending.hash);
+    }
+    if (batch_.size >= RequestBatch::ahead) {
+        prefetch_block(batch_.requests[batch_.size - RequestBatch::ahead]);
+    }
+    if (++batch_.size == batch_.requests.size() || !batched) execute_batch();
+}
+
+void Connection::prefetch_block(const PendingRequest& pending) const noexcept {
+    if (pending.request.verb != Verb::get) return;
+    services_.replicas.store(pending.shard).prefetch_block(pending.hash);
+}
+
+void Connection::execute_batch() {
+    const std::size_t size = std::exchange(batch_.size, 0);
+    for (std::size_t i = size - std::min(size, RequestBatch::ahead); i < size; ++i) {
+        prefetch_block(batch_.requests[i]);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        const PendingRequest& pending = batch_.requests[i];
+        execute(pending.request, pending.hash, pending.shard);
+    }
+}
+
+Slot& Connection::push(const Request& request) {
+    return pipeline_.push(request, charge_of(request.args),
+                          services_.reactor.now().time_since_epoch().count());
+}
+
+void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
+    if (is_write(request.verb)) {
+        write(request, shard);
+    } else if (request.verb == Verb::get) {
+        read(request, hash, shard);
+    } else if (request.verb == Verb::keys || (is_wide_read(request.verb) && !pipeline_.empty())) {
+        Slot& slot = push(request);
+        slot.state = Slot::State::parked;
+        KV_ASSERT(!parked_);
+        parked_args_.assign(request.args.begin(), request.args.end());
+        parked_ = true;
+    } else if (pipeline_.empty()) {
+        answer(request, output_);
+    } else {
+        Slot& slot = push(request);
+        slot.rendered = true;
+        answer(request, slot.bytes);
+        pipeline_.add_charge(slot, slot.bytes.size());
+    }
+    // Nothing behind QUIT is begun.
+    if (request.verb == Verb::quit) finish();
+}
+
+/// A GET takes effect behind this connection's writes to its shard, and before its later ones.
+void Connection::read(const Request& request, std::uint64_t hash, ShardId shard) {
+    const std::string_view key = request.args[0];
+    if (pipeline_.empty()) {
+        answer_get(request, services_.replicas.store(shard), hash, output_);
+        return;
+    }
+    const std::uint64_t number = pipeline_.tail();
+    Slot& slot = push(request);
+    slot.hash = hash;
+    const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
+    const Waiter waiter{this, number};
+    const Store& store = services_.replicas.store(shard);
+    if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
+        slot.state = Slot::State::reading;
+        slot.bytes.assign(key);
+        ++outstanding_;
+        // As long as the reply will be, unless another client changes the value meanwhile.
+        const auto found = store.get(key, hash);
+        const std::size_t stored = found ? found->value.size() : 0;
+        pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
+        return;
+    }
+    slot.rendered = true;
+    answer_get(request, store, hash, slot.bytes);
+    pipeline_.add_charge(slot, slot.bytes.size());
+}
+
+void Connection::on_readable(std::uint64_t number, const Store& store) noexcept {
+    --outstanding_;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) return;
+    Slot& slot = pipeline_.at(number);
+    if (slot.state != Slot::State::reading) return;  // it was answered: timed out
+    const std::string key = std::exchange(slot.bytes, {});
+    const std::string_view arg = key;
+    Request request;
+    request.verb = Verb::get;
+    request.protocol = slot.protocol;
+    request.request_id = slot.request_id;
+    request.args = std::span(&arg, 1);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+    answer_get(request, store, slot.hash, slot.bytes);
+}
+
+void Connection::answer_get(const Request& request, const Store& store, std::uint64_t hash,
+                            std::string& out) {
+    const auto found = store.get(request.args[0], hash);
+    if (found) {
+        ++services_.counters.hits;
+        writer_for(request, out).value(found->value);
+    } else {
+        ++services_.counters.misses;
+        writer_for(request, out).absent();
+    }
+}
+
+void Connection::write(const Request& request, ShardId shard) {
+    const std::span<const std::string_view> args = request.args;
+    const std::uint64_t number = pipeline_.tail();
+    push(request).state = Slot::State::writing;
+    const Placement& placement = services_.replicas.placement();
+    Command command;
+    command.session = request.session;
+    command.sequence = request.sequence;
+    switch (request.verb) {
+        case Verb::set:
+            command.key = args[0];
+            command.value = args[1];
+            propose(number, shard, command);
+            break;
+        case Verb::mset:
+            for (std::size_t i = 0; i + 1 < args.size(); i += 2) {
+                command.key = args[i];
+                command.value = args[i + 1];
+                propose(number, placement.shard_of(command.key), command);
+            }
+            break;
+        case Verb::del:
+            command.kind = CommandKind::del;
+            for (const std::string_view key : args) {
+                command.key = key;
+                propose(number, placement.shard_of(key), command);
+            }
+            break;
+        default:
+            KV_ASSERT(request.verb == Verb::flushall);
+            command.kind = CommandKind::flush;
+            for (std::uint16_t i = 0; i < placement.shards(); ++i) {
+                propose(number, ShardId(i), command);
+            }
+            break;
+    }
+    Slot& slot = pipeline_.at(number);
+    if (slot.parts_left != 0) return;
+    slot.state = Slot::State::done;
+    services_.mark(*this);
+}
+
+void Connection::propose(std::uint64_t number, ShardId shard, const Command& command) {
+    const auto refusal = services_.replicas.propose(shard, command, Waiter{this, number});
+    Slot& slot = pipeline_.at(number);
+    if (refusal) {
+        slot.refused = true;
+        slot.error = *refusal;
+        return;
+    }
+    ++slot.parts_left;
+    ++outstanding_;
+    written_shards_ |= shard_bit(shard);
+    written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
+}
+
+void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
+    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
+    Slot& slot = pipeline_.at(number);
+    if (slot.state != Slot::State::writing) return;
+    slot.count += count;
+    ++slot.parts_applied;
+    if (--slot.parts_left == 0) slot.state = Slot::State::done;
+}
+
+void Connection::reply_of_write(const Slot& slot) {
+    ReplyWriter reply(slot.protocol, slot.request_id, output_);
+    // Refused in one shard and applied in another: the whole is neither.
+    if (slot.refused && slot.parts_applied != 0) {
+        return reply.error(Errc::commit_timeout,
+                           "some keys were written and others refused, outcome unknown");
+    }
+    if (slot.refused) return reply.error(slot.error);
+    if (slot.verb == Verb::del) return reply.deleted(static_cast<std::int64_t>(slot.count));
+    reply.ok();
+}
+
+/// Everything that needs no log, and of KEYS, which is a job, nothing.
+void Connection::answer(const Request& request, std::string& out) {
+    ReplyWriter reply = writer_for(request, out);
+    ReplicaSet& replicas = services_.replicas;
+    const auto find = [&](std::string_view key) {
+        const Store& store = replicas.store(replicas.placement().shard_of(key));
+        return store.get(key, store.hash(key));
+    };
+    switch (request.verb) {
+        case Verb::invalid: return reply.error(request.error, request.error_text);
+        case Verb::ping:
+            if (request.args.empty()) return reply.pong();
+            return reply.pong(request.args[0]);
+        case Verb::echo: return reply.bulk(request.args[0]);
+        case Verb::exists: {
+            std::int64_t count = 0;
+            for (const std::string_view key : request.args) count += find(key) ? 1 : 0;
+            return reply.integer(count);
+        }
+        case Verb::mget: {
+            const std::size_t bytes_max = services_.config.limits.reply_bytes_max;
+            std::vector<std::optional<std::string_view>> values;
+            values.reserve(request.args.size());
+            std::size_t bytes = 0;
+            for (const std::string_view key : request.args) {
+                const auto found = find(key);
+                ++(found ? services_.counters.hits : services_.counters.misses);
+                values.push_back(found ? std::optional(found->value) : std::nullopt);
+                // A short request may name a long value over and over.
+                bytes += found ? found->value.size() : 0;
+                if (bytes <= bytes_max) continue;
+                const std::string why = fmt::format(
+                    "MGET would answer more than limits.reply_bytes_max = {} bytes", bytes_max);
+                return reply.error(Errc::too_large, why);
+            }
+            return reply.values(values);
+        }
+        case Verb::dbsize: return reply.integer(static_cast<std::int64_t>(replicas.keys()));
+        case Verb::command: return services_.answer_command(request.args, reply);
+        case Verb::config_get: return services_.answer_config_get(request.args, reply);
+        case Verb::info: return reply.bulk(services_.info(request.args));
+        case Verb::select:  // the codec let 0 through, and nothing else
+        case Verb::quit:
+        case Verb::client_setinfo: return reply.ok();
+        case Verb::add_server:
+            return reply.error(Errc::static_membership,
+                               "ADDSERVER not available in standalone mode");
+        case Verb::remove_server:
+            return reply.error(Errc::static_membership,
+                               "REMOVESERVER not available in standalone mode");
+        case Verb::get:
+        case Verb::keys:
+        case Verb::set:
+        case Verb::del:
+        case Verb::mset:
+        case Verb::flushall: break;
+    }
+    KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));
+}
+
+// --- KEYS ----------------------------------------------------------------------------------------
+
+void Connection::start_keys(std::uint64_t number, std::string pattern, bool all) {
+    Slot& slot = pipeline_.at(number);
+    slot.state = Slot::State::running;
+    ++outstanding_;
+    services_.reactor.spawn(
+        collect_keys(number, slot.protocol, slot.request_id, std::move(pattern), all));
+}
+
+io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
+                                        std::uint64_t request_id, std::string pattern, bool all) {
+    const std::size_t keys_max = services_.config.limits.keys_reply_max;
+    std::vector<std::string> keys;
+    for (std::uint16_t shard = 0; shard < services_.replicas.shards(); ++shard) {
+        const Store& store = services_.replicas.store(ShardId(shard));
+        Cursor cursor(0);
+        do {
+            for (int i = 0; i < scan_segments_per_turn; ++i) {
+                cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
+                    if (keys.size() > keys_max) return;
+                    if (all || glob_match(pattern, key)) keys.emplace_back(key);
+                });
+                if (cursor == Cursor(0)) break;
+            }
+            co_await io::NextTurn(services_.reactor);
+        } while (cursor != Cursor(0) && keys.size() <= keys_max && !closed_);
+    }
+    std::string text;
+    ReplyWriter reply(protocol, request_id, text);
+    if (keys.size() > keys_max) {
+        const std::string why =
+            fmt::format("KEYS matches more than limits.keys_reply_max = {} keys", keys_max);
+        reply.error(Errc::too_large, why);
+    } else {
+        const std::vector<std::string_view> views(keys.begin(), keys.end());
+        reply.keys(views);
+    }
+    --outstanding_;
+    parked_ = false;
+    services_.mark(*this);
+    if (!pipeline_.holds(number)) co_return;
+    Slot& slot = pipeline_.at(number);
+    slot.bytes = std::move(text);
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+}
+
+}  // namespace kv
