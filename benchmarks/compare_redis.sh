@@ -296,7 +296,8 @@ report() { # human|json
     }
     function take(table, server, load,    i) {
         split("", values)
-        for (i = 1; i <= rounds; ++i) if ((i, server, load) in table) values[i] = table[i, server, load]
+        for (i = 1; i <= rounds; ++i)
+            if ((i, server, load) in table) values[i] = table[i, server, load]
         return summarize()
     }
     function take_ratio(of, to, load,    i) {
