@@ -16,6 +16,9 @@ Errc code_of(std::int32_t error) noexcept {
         case ENOENT: return Errc::not_found;
         case EEXIST: return Errc::exists;
         case EWOULDBLOCK: return Errc::locked;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM: return Errc::busy;
         case ECANCELED: return Errc::canceled;
         case EPIPE:
         case ECONNRESET: return Errc::closed;

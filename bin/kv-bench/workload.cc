@@ -1,6 +1,7 @@
 #include "bin/kv-bench/workload.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cmath>
 #include <iterator>
@@ -152,7 +153,7 @@ std::string_view BatchWriter::random_mixed(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         const bool is_get = (prng_.next() >> (64 - mix_bits)) < get_below_;
         const RequestTemplate& request = is_get ? workload_.get() : workload_.set();
-        std::memcpy(at, request.bytes.data(), request.bytes.size());
+        std::copy_n(request.bytes.data(), request.bytes.size(), at);
         write_digits(at + request.digits_end, prng_.below(workload_.options().keys),
                      workload_.digits());
         at += request.bytes.size();

@@ -1,5 +1,6 @@
 // kv-server: reads its configuration, starts a Node on an io_uring reactor, stops it on SIGTERM.
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -42,20 +43,29 @@ int open_signals() {
     return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
-/// Each client is a descriptor.
-void raise_descriptor_limit(std::size_t connections_max) {
+/// Each client is a descriptor, and the log and the files of a start need some, too.
+void fit_descriptors(Config& config) {
+    constexpr rlim_t own_descriptors = 64;
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    const rlim_t wanted = connections_max + 256;
+    const rlim_t wanted = config.client.connections_max + own_descriptors;
     if (limit.rlim_cur >= wanted) return;
     limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
     setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted) {
-        log::warn(
-            "the limit of open files is low for client.connections_max: raise it (ulimit -n, "
-            "LimitNOFILE)",
-            log::field("limit", limit.rlim_cur), log::field("wanted", wanted));
-    }
+    if (limit.rlim_cur >= wanted) return;
+    const rlim_t clients = limit.rlim_cur > own_descriptors ? limit.rlim_cur - own_descriptors : 1;
+    config.client.connections_max = clients;
+    log::warn(
+        "the limit of open files allows fewer clients than client.connections_max: raise it "
+        "(ulimit -n, LimitNOFILE)",
+        log::field("limit", limit.rlim_cur), log::field("connections_max", clients));
+}
+
+/// Without them, the first files of the node would be what others print to.
+void open_standard_descriptors() {
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+    if (fd >= 0) close(fd);
 }
 
 bool pin_to(std::int32_t cpu) {
@@ -93,14 +103,16 @@ private:
     io::Task<void> serve() {
         auto started = co_await node_->start();
         if (!started) {
-            log::critical(started.error().text());
+            const bool full = started.error().code == Errc::no_space;
+            log::critical(started.error().text() + (full ? ": make room on the disk, then start "
+                                                           "again"
+                                                         : ""));
             exit_code_ = exit_code_of(started.error());
             reactor_->stop();
             co_return;
         }
         announce(*started);
         started_ = true;
-        if (stop_wanted_) co_await stop();
     }
 
     void announce(const StartReport& report) {
@@ -140,8 +152,13 @@ private:
                 log::stop();
                 _exit(exit_failure);
             }
+            if (!started_) {
+                log::info("stopping before the node was ready: nothing is in flight");
+                log::stop();
+                _exit(exit_clean);
+            }
             stop_wanted_ = true;
-            if (started_) reactor_->spawn(stop());
+            reactor_->spawn(stop());
         }
     }
 
@@ -157,7 +174,8 @@ private:
 
 int run(int argc, char** argv) {
     int exit_code = exit_clean;
-    const auto line = parse_command_line(argc, argv, exit_code);
+    open_standard_descriptors();
+    auto line = parse_command_line(argc, argv, exit_code);
     if (!line) return exit_code;
     if (line->print_config) {
         fmt::print("{}", print_config(line->config));
@@ -169,7 +187,7 @@ int run(int argc, char** argv) {
     }
     const int signals = open_signals();
     log::start(line->config.log.level, line->config.node.id.value());
-    raise_descriptor_limit(line->config.client.connections_max);
+    fit_descriptors(line->config);
     if (!pin_to(line->config.reactor.cpu)) {
         log::critical("reactor.cpu names a CPU that this process may not use",
                       log::field("cpu", line->config.reactor.cpu));

@@ -212,7 +212,7 @@ constexpr Key<Config> config_table[] = {
                         .max = bytes(64_MiB)},
                        KV_MEMBER(limits.request_bytes_max)),
     number_key<Config>({.name = "limits.reply_bytes_max",
-                        .meaning = "Values that one MGET may answer together; with more it is an "
+                        .meaning = "Bytes that one MGET or KEYS may answer; with more it is an "
                                    "error.",
                         .kind = Kind::bytes,
                         .min = bytes(64_KiB),

@@ -14,6 +14,9 @@ namespace {
 
 /// Index segments that one turn of a KEYS job visits: some thousand keys, well below a millisecond.
 constexpr int scan_segments_per_turn = 4;
+/// Comparisons that its pattern may cost in one turn, some ten milliseconds: far more than keys of
+/// usual length ever need. Beyond, KEYS is an error, so that nobody can hold up the others.
+constexpr std::uint64_t match_steps_per_turn = 10'000'000;
 
 ReplyWriter writer_for(const Request& request, std::string& out) noexcept {
     return ReplyWriter(request.protocol, request.request_id, out);
@@ -330,27 +333,44 @@ void Connection::start_keys(std::uint64_t number, std::string pattern, bool all)
 
 io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
                                         std::uint64_t request_id, std::string pattern, bool all) {
-    const std::size_t keys_max = services_.config.limits.keys_reply_max;
+    const Config::Limits& limits = services_.config.limits;
     std::vector<std::string> keys;
-    for (std::uint16_t shard = 0; shard < services_.replicas.shards(); ++shard) {
+    std::size_t bytes = 0;
+    std::uint64_t steps_of_turn = 0;
+    const auto within_limits = [&] {
+        return keys.size() <= limits.keys_reply_max && bytes <= limits.reply_bytes_max &&
+               steps_of_turn <= match_steps_per_turn;
+    };
+    for (std::uint16_t shard = 0; shard < services_.replicas.shards() && within_limits(); ++shard) {
         const Store& store = services_.replicas.store(ShardId(shard));
         Cursor cursor(0);
         do {
+            steps_of_turn = 0;
             for (int i = 0; i < scan_segments_per_turn; ++i) {
                 cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
-                    if (keys.size() > keys_max) return;
-                    if (all || glob_match(pattern, key)) keys.emplace_back(key);
+                    if (!within_limits()) return;
+                    if (!all && !glob_match(pattern, key, false, &steps_of_turn)) return;
+                    keys.emplace_back(key);
+                    bytes += key.size();
                 });
                 if (cursor == Cursor(0)) break;
             }
             co_await io::NextTurn(services_.reactor);
-        } while (cursor != Cursor(0) && keys.size() <= keys_max && !closed_);
+        } while (cursor != Cursor(0) && within_limits() && !closed_);
     }
     std::string text;
     ReplyWriter reply(protocol, request_id, text);
-    if (keys.size() > keys_max) {
-        const std::string why =
-            fmt::format("KEYS matches more than limits.keys_reply_max = {} keys", keys_max);
+    std::string why;
+    if (keys.size() > limits.keys_reply_max) {
+        why = fmt::format("KEYS matches more than limits.keys_reply_max = {} keys",
+                          limits.keys_reply_max);
+    } else if (bytes > limits.reply_bytes_max) {
+        why = fmt::format("KEYS would answer more than limits.reply_bytes_max = {} bytes",
+                          limits.reply_bytes_max);
+    } else if (!within_limits()) {
+        why = "KEYS: this pattern takes too long to match these keys";
+    }
+    if (!why.empty()) {
         reply.error(Errc::too_large, why);
     } else {
         const std::vector<std::string_view> views(keys.begin(), keys.end());

@@ -53,6 +53,7 @@ std::string encode_identity(const Identity& identity) {
     store_le<std::uint64_t>(at + 72, identity.features);
     store_le<std::uint64_t>(at + 80, identity.generation);
     store_le<std::uint32_t>(at + 88, identity.cores);
+    store_le<std::uint64_t>(at + 96, identity.segment.value());
     store_le<std::uint64_t>(at + checksum_at,
                             checksum(as_bytes(std::string_view(out).substr(0, checksum_at))));
     return out;
@@ -87,6 +88,7 @@ Result<Identity> decode_identity(std::string_view bytes, const std::string& path
     identity.hash_secret = load_le<std::uint64_t>(at + 64);
     identity.generation = load_le<std::uint64_t>(at + 80);
     identity.cores = load_le<std::uint32_t>(at + 88);
+    identity.segment = SegmentSeq(load_le<std::uint64_t>(at + 96));
     if (identity.shards == 0 || identity.shards > slot_count || identity.cores == 0) {
         return fail(Errc::damaged, fmt::format("{} makes no sense: {} shards, {} cores", path,
                                                identity.shards, identity.cores));
@@ -174,6 +176,11 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
                                                   path_, identity_.cores));
     }
     ++identity_.boot;
+    co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+}
+
+io::Task<Status> DataDirectory::note_segment(io::Reactor& reactor, SegmentSeq segment) {
+    identity_.segment = segment;
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
 }
 

@@ -21,7 +21,8 @@
 ///    80  u64  generation    of the WAL files: one core count each
 ///    88  u32  cores
 ///    92  u32  0
-///    96  zeros
+///    96  u64  segment       newest of the log when the node last became ready; 0: it never did
+///   104  zeros
 ///   120  u64  checksum      XXH3-64 of bytes 0..119
 
 #include <cstdint>
@@ -42,6 +43,7 @@ struct Identity {
     std::uint64_t features = 0;
     std::uint64_t generation = 1;
     std::uint32_t cores = 1;
+    SegmentSeq segment;
 };
 
 inline constexpr std::size_t identity_bytes = 128;
@@ -56,6 +58,9 @@ public:
     /// `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
     io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node,
                           std::uint32_t shards);
+    /// Remembers that the log has reached `segment`: should that be gone at a later start, the log
+    /// has lost acknowledged data.
+    io::Task<Status> note_segment(io::Reactor& reactor, SegmentSeq segment);
     io::Task<void> close();
 
     const Identity& identity() const noexcept { return identity_; }

@@ -48,11 +48,15 @@ bool take_one(std::string_view& pattern, char c, bool ignore_case) noexcept {
 
 }  // namespace
 
-bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) noexcept {
+bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case,
+                std::uint64_t* steps) noexcept {
+    std::uint64_t ignored = 0;
+    std::uint64_t& count = steps != nullptr ? *steps : ignored;
     std::string_view retry_pattern;
     std::string_view retry_text;
     bool can_retry = false;
     while (true) {
+        ++count;
         if (!pattern.empty() && pattern[0] == '*') {
             pattern.remove_prefix(1);
             if (pattern.empty()) return true;

@@ -25,6 +25,7 @@ ReplicaSetOptions Node::replica_set_options() const {
     options.wal.store = identity.store;
     options.wal.generation = identity.generation;
     options.wal.epoch = Epoch(identity.boot);
+    options.wal.known_segment = identity.segment;
     options.wal.segment_bytes = config_.wal.segment_bytes;
     options.wal.batch_bytes_max = config_.wal.batch_bytes_max;
     options.wal.bytes_max = config_.wal.bytes_max;
@@ -42,10 +43,11 @@ io::Task<Result<StartReport>> Node::start() {
     FailureHandler& failures = *this;
     replicas_ = std::make_unique<ReplicaSet>(reactor_, replica_set_options(), failures);
     KV_CO_TRY(report.recovery, co_await replicas_->open());
+    KV_CO_CHECK(co_await directory_.note_segment(reactor_, replicas_->log().current_segment()));
     report.recovery_time = reactor_.backend().now() - begun;
     report.keys = replicas_->keys();
     if (!report.recovery.cut_file.empty()) {
-        log::info("cut the unproven tail of the log: its writes were never acknowledged",
+        log::info("cut the end of the log, which nothing proves to have been acknowledged",
                   log::field("file", report.recovery.cut_file),
                   log::field("offset", report.recovery.cut_offset),
                   log::field("reason", report.recovery.cut_reason));

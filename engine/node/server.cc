@@ -139,7 +139,8 @@ io::Task<void> Server::stop() {
     for (const auto& connection : connections_) connection->finish();
     const Instant deadline = reactor.now() + drain_timeout;
     bool forced = false;
-    while (!connections_.empty()) {
+    // Writes that a full disk holds back never call their connection: it is not waited for.
+    while (!connections_.empty() && reactor.now() < deadline + close_timeout) {
         if (!forced && reactor.now() >= deadline) {
             forced = true;
             log::warn("closing connections that take no replies",

@@ -28,6 +28,8 @@ class Server final : public Services,
 public:
     /// How long stop() waits for clients to take their last replies.
     static constexpr Duration drain_timeout = 5s;
+    /// How long after that for connections to close.
+    static constexpr Duration close_timeout = 1s;
 
     Server(io::Reactor& reactor, const Config& config, ReplicaSet& replicas, ServerFacts facts);
     ~Server();

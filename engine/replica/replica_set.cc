@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "io/await.h"
+
 namespace kv {
 
 namespace {
 /// Blocks freed in one turn after a flush: well below a millisecond.
 constexpr std::size_t reclaim_per_turn = 4096;
+constexpr Duration stop_check_period = 1ms;
 }  // namespace
 
 ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures)
@@ -47,9 +50,9 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
 
 io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
-    while (pending() != 0 && !failed_) {
-        progress_.reset();
-        co_await progress_.wait();
+    // What cannot be written while the disk is full was promised to nobody.
+    while (pending() != 0 && !failed_ && !wal_.stuck()) {
+        co_await io::SleepAwaiter(reactor_, stop_check_period);
     }
     co_await wal_.stop();
 }

@@ -417,6 +417,16 @@ io::Task<Result<Recovered>> Recovery::run() {
         KV_CO_TRY(const Candidate* const headless, co_await proof_elsewhere());
         if (headless != nullptr) co_return fail(damaged(*headless, 0, unreadable_header));
     }
+    const SegmentSeq newest = chain_.empty() ? SegmentSeq(0) : chain_.back().file.segment;
+    if (newest < options_.known_segment) {
+        co_return fail(
+            Errc::damaged,
+            fmt::format(
+                "{}: segment {} of the log is missing; acknowledged data was in it, nothing "
+                "was changed. Restore the file from a backup, or move the data directory "
+                "away to start empty",
+                options_.directory, options_.known_segment.value()));
+    }
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
     }

@@ -131,8 +131,8 @@ io::Task<Status> Wal::open(WalPosition position) {
     for (const WalPosition::File& spare : position_.spares) unopened_spares_.push_back(spare);
     position_.spares.clear();
     first_kept_ = position_.first_segment;
-    // The first batch may need a segment at once.
-    if (current_bytes_ == 0) {
+    // The first batch may need a segment at once, also when bytes_max allows no more.
+    if (current_bytes_ == 0 || current_bytes_ - position_.end < options_.segment_bytes / 2) {
         KV_CO_CHECK(co_await add_spare());
     }
     keeper_started_ = true;
@@ -208,9 +208,21 @@ std::uint64_t Wal::staged_bytes() const noexcept {
     return waiting_bytes_ + (gathering_->records != 0 ? gathering_->total_bytes() : 0);
 }
 
+/// What the segments that there are, and those that bytes_max still allows, hold at least.
+std::uint64_t Wal::room_within_limit() const noexcept {
+    const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
+    const std::uint64_t spares = spares_.size() + unopened_spares_.size();
+    const std::uint64_t used = log_bytes() + spares * options_.segment_bytes;
+    const std::uint64_t allowed =
+        used >= options_.bytes_max ? 0 : (options_.bytes_max - used) / options_.segment_bytes;
+    // A batch that does not fit leaves the end of a segment free: never more than a quarter of it.
+    return current + (spares + allowed) * (options_.segment_bytes / 2);
+}
+
 std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     if (failed_ || stopping_) return Errc::shutting_down;
-    if (!no_space_ && !log_is_full()) return std::nullopt;
+    const bool no_more_spares = no_space_ || log_is_full();
+    if (!no_more_spares && options_.bytes_max == 0) return std::nullopt;
     // One place must hold all of it, with the padding of one batch and the block that stays free
     // (room_for): then each batch finds room, wherever those before it have ended.
     const std::uint64_t needed = staged_bytes() + batch_header_bytes + record_bytes(bytes) +
@@ -219,7 +231,12 @@ std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     const std::uint64_t spare =
         spares_.empty() ? 0 : options_.segment_bytes - segment_header_bytes - io::block_bytes;
     if (std::max(current, spare) >= needed) return std::nullopt;
-    return no_space_ ? Errc::read_only : Errc::busy;
+    if (!no_more_spares && room_within_limit() >= needed) return std::nullopt;
+    return no_space_ ? Errc::read_only : Errc::log_full;
+}
+
+bool Wal::stuck() const noexcept {
+    return !waiting_.empty() && in_flight_.empty() && spares_.empty() && !fits(*waiting_.front());
 }
 
 void Wal::append_record(RecordKind kind, GroupId group, Bytes payload) {

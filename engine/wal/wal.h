@@ -38,7 +38,8 @@ struct WalOptions {
     StoreId store;
     std::uint64_t generation = 1;
     std::uint32_t core = 0;
-    Epoch epoch;  ///< higher than any before: the boot counter
+    Epoch epoch;               ///< higher than any before: the boot counter
+    SegmentSeq known_segment;  ///< the log is known to have reached it; 0: nothing is known
     std::uint64_t segment_bytes = std::uint64_t{64} << 20;
     std::uint64_t batch_bytes_max = std::uint64_t{4}
                                     << 20;  ///< a larger record gets a batch of its own
@@ -117,7 +118,11 @@ public:
     /// the log has reached bytes_max; `shutting_down`. Nothing: they may.
     std::optional<Errc> refusal(std::size_t bytes) const noexcept;
     /// Whether refusal() could refuse anything at all.
-    bool constrained() const noexcept { return failed_ || stopping_ || no_space_ || log_is_full(); }
+    bool constrained() const noexcept {
+        return failed_ || stopping_ || no_space_ || options_.bytes_max != 0;
+    }
+    /// What is staged cannot be written until a spare can be prepared.
+    bool stuck() const noexcept;
     /// The largest payload that one record may have.
     std::size_t record_bytes_max() const noexcept;
 
@@ -181,6 +186,7 @@ private:
     std::string path_of(const SegmentFile& file) const;
     std::uint64_t staged_bytes() const noexcept;
     bool log_is_full() const noexcept;
+    std::uint64_t room_within_limit() const noexcept;
 
     io::Reactor& reactor_;
     const WalOptions options_;

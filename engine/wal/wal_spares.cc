@@ -104,6 +104,13 @@ io::Task<void> Wal::keep_spares() {
                 reactor_.timers().arm(retry_timer_, reactor_.now() + no_space_retry_delay);
                 break;
             }
+            if (!status && status.error().code == Errc::busy) {
+                // Clients may hold all descriptors: no reason to take the disk for broken.
+                log::error("no WAL segment can be opened now, trying again",
+                           log::field("error", status.error().text()));
+                reactor_.timers().arm(retry_timer_, reactor_.now() + no_space_retry_delay);
+                break;
+            }
             if (!status) {
                 fail(status.error());
                 break;

@@ -43,7 +43,6 @@ public:
     void enter(Duration wait_max);
     /// The kernel has deferred work or overflowed completions that only another enter() brings.
     bool more_waits() const noexcept;
-    bool has_queued() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
 
     /// Calls take(user_data, result, flags) for each completion that is there.
     template <typename Take>

@@ -40,6 +40,8 @@ Row row(Errc code) noexcept {
         case Errc::config: return {"config", "the configuration is wrong"};
         case Errc::canceled: return {"canceled", "canceled"};
         case Errc::closed: return {"closed", "closed by the peer"};
+        case Errc::log_full:
+            return {"log_full", "the log has reached wal.bytes_max, writes are refused"};
     }
     KV_UNREACHABLE("Errc {}", static_cast<unsigned>(code));
 }

@@ -37,6 +37,8 @@ enum class Errc : std::uint16_t {
     config,   ///< configuration: exit code 2
     canceled,
     closed,
+    // Numbers are on the wire (proto/binary): new ones come behind.
+    log_full,  ///< the log has reached wal.bytes_max; nothing was applied
 };
 
 /// What a client may conclude from an error about the request it sent. The three are never mixed.

@@ -375,7 +375,7 @@ std::string_view error_prefix(Errc error) noexcept {
     if (error == Errc::commit_timeout) return "TIMEOUT ";
     if (error == Errc::no_leader) return "CLUSTERDOWN ";
     if (error == Errc::read_only) return "MISCONF ";
-    if (error == Errc::busy) return "BUSY ";
+    if (error == Errc::busy || error == Errc::log_full) return "BUSY ";
     return "ERR ";
 }
 

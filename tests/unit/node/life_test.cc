@@ -157,6 +157,79 @@ TEST(NodeLife, AStartThatFailsCanBeStopped) {
     server.expect("GET a\n", "VALUE 1\n");
 }
 
+TEST(NodeLife, ALogThatIsGoneIsDamageAndNotANewBeginning) {
+    for (const bool all : {true, false}) {
+        SimServer server(11);
+        ASSERT_TRUE(server.start().has_value());
+        server.expect(resp_array({"SET", "k", "v"}), "+OK\r\n");
+        server.crash();  // the next life begins a segment of its own
+        ASSERT_TRUE(server.start().has_value());
+        server.stop();
+        const std::string directory = server.config.node.data_dir + "/wal";
+        const std::vector<std::string> files = server.disk().list(directory);
+        ASSERT_FALSE(files.empty());
+        for (const std::string& file : files) {
+            const std::string path = directory + "/" + file;
+            const std::string first = server.disk().visible(path)->substr(0, 4096);
+            const auto header = wal::decode_segment_header(as_bytes(first));
+            const bool newest = header && header->segment == SegmentSeq(2);
+            if (all || newest) server.disk().remove(path);
+        }
+        const auto started = server.start();
+        ASSERT_FALSE(started.has_value());
+        EXPECT_EQ(started.error().code, Errc::damaged);
+        EXPECT_NE(started.error().text().find("segment 2 of the log is missing"), std::string::npos)
+            << started.error().text();
+        server.crash();
+    }
+}
+
+TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
+    Config config = small_config();
+    config.wal.bytes_max = 6 * config.wal.segment_bytes;
+    SimServer server(12, config);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    const std::string value(1000, 'v');
+    std::string reply;
+    std::uint64_t accepted = 0;
+    for (; accepted < 10'000 && reply.empty(); ++accepted) {
+        client->send(resp_array({"SET", std::to_string(accepted), value}));
+        ASSERT_TRUE(client->wait_for(5));
+        server.world.run_for(5ms);
+        const std::string answer = client->take();
+        if (answer != "+OK\r\n") reply = answer;
+    }
+    EXPECT_EQ(reply, "-BUSY the log has reached wal.bytes_max, writes are refused\r\n");
+    for (int life = 0; life < 3; ++life) {
+        server.stop();
+        ASSERT_FALSE(server.running());
+        ASSERT_TRUE(server.start().has_value());
+        EXPECT_EQ(server.node().replicas().keys(), accepted - 1);
+        server.expect(resp_array({"GET", "0"}), resp_bulk(value));
+    }
+}
+
+TEST(NodeLife, AStopEndsAlthoughAFullDiskHoldsWritesBack) {
+    for (std::uint64_t seed = 1; seed <= scaled(10); ++seed) {
+        SCOPED_TRACE(seed);
+        SimServer server(seed);
+        ASSERT_TRUE(server.start().has_value());
+        const auto client = server.connect();
+        server.world.run_for(1s);
+        server.disk().set_capacity(server.disk().used_bytes() + 5000);
+        const std::string value(3000, 'v');
+        std::string input;
+        for (int i = 0; i < 500; ++i) input += resp_array({"SET", std::to_string(i), value});
+        client->send(input);
+        server.world.run_for(3s);
+        server.stop(60s);
+        EXPECT_FALSE(server.running());
+        server.disk().set_capacity(std::uint64_t{1} << 40);
+        ASSERT_TRUE(server.start().has_value());
+    }
+}
+
 TEST(NodeLife, AnyConfigurationThatIsAcceptedRuns) {
     // The corners of what decides the layout of a segment: many shards, small segments and batches.
     std::size_t accepted = 0;

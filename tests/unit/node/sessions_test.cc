@@ -309,6 +309,25 @@ TEST(Mget, MoreThanTheLimitIsAnErrorAndTheConnectionGoesOn) {
     server.expect(resp_array({"PING"}), "+PONG\r\n");
 }
 
+TEST(Keys, APatternThatTakesTooLongIsAnErrorAndOthersAreServed) {
+    Config config = small_config();
+    SimServer server(7, config);
+    ASSERT_TRUE(server.start().has_value());
+    std::string input;
+    std::string expected;
+    for (int i = 0; i < 64; ++i) {
+        const std::string key = std::to_string(i) + std::string(1500, 'a');
+        input += resp_array({"SET", key, "v"});
+        expected += "+OK\r\n";
+    }
+    server.expect(input, expected);
+    const std::string pattern = "*" + std::string(1000, 'a') + "b";
+    server.expect(resp_array({"KEYS", pattern}),
+                  "-ERR KEYS: this pattern takes too long to match these keys\r\n");
+    server.expect(resp_array({"KEYS", "63a*"}),
+                  "*1\r\n" + resp_bulk("63" + std::string(1500, 'a')));
+}
+
 TEST(Keys, MoreThanTheLimitIsAnErrorAndNotAPart) {
     Config config = small_config();
     config.limits.keys_reply_max = 3;

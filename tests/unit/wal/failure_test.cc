@@ -301,7 +301,7 @@ TEST(WalFailure, ALogAtItsLimitIsBusyUntilSegmentsAreReleased) {
         ASSERT_TRUE(life.pass(5ms));
         ASSERT_LE(used_by_wal(scene), scene.options.bytes_max);
     }
-    EXPECT_EQ(life.wal().refusal(3'000), Errc::busy);
+    EXPECT_EQ(life.wal().refusal(3'000), Errc::log_full);
     EXPECT_GT(accepted, 5);
     EXPECT_FALSE(life.wal().read_only());
     ASSERT_TRUE(life.pass(10s));
