@@ -104,12 +104,12 @@ say "$(inside 'dpkg-query -W | wc -l') packages in the bare system"
 
 # The clone is made from outside: git itself is not needed to build.
 say "== clone"
-git clone -q --no-hardlinks "$repository" "$root/root/kv_store"
+git clone -q --no-hardlinks "$repository" "$root/srv/kv_store"
 
 say "== scripts/run_cluster.sh"
 started=$SECONDS
-inside_exec 'cd /root/kv_store && exec scripts/run_cluster.sh --client-port 16379' \
-    >"$root/root/run.log" 2>&1 &
+inside_exec 'cd /srv/kv_store && exec scripts/run_cluster.sh --client-port 16379' \
+    >"$root/srv/run.log" 2>&1 &
 runner=$!
 answer=
 while kill -0 "$runner" 2>/dev/null && ((SECONDS - started < 1800)); do
@@ -120,7 +120,7 @@ while kill -0 "$runner" 2>/dev/null && ((SECONDS - started < 1800)); do
     sleep 1
 done
 if [[ $answer != +PONG ]]; then
-    tail -n 40 "$root/root/run.log" >&2
+    tail -n 40 "$root/srv/run.log" >&2
     die "no answer to PING after $((SECONDS - started)) s"
 fi
 say "PING answered +PONG after $((SECONDS - started)) s, packages and build included"
@@ -131,7 +131,7 @@ wait "$runner" || code=$?
 say "SIGTERM: exit code 0"
 
 say "== scripts/test.sh ${test_arguments[*]}"
-inside "cd /root/kv_store && scripts/test.sh ${test_arguments[*]}" 2>&1 | tee "$root/root/test.log"
-tail -n 1 "$root/root/test.log" | grep -Eq '^[1-9][0-9]* passed, 0 failed$' ||
+inside "cd /srv/kv_store && scripts/test.sh ${test_arguments[*]}" 2>&1 | tee "$root/srv/test.log"
+tail -n 1 "$root/srv/test.log" | grep -Eq '^[1-9][0-9]* passed, 0 failed$' ||
     die "scripts/test.sh did not pass"
 say "A bare Debian 12 runs both commands."
