@@ -22,7 +22,6 @@ std::uint64_t Wal::log_bytes() const noexcept {
 io::Task<Status> Wal::add_spare() {
     while (!unopened_spares_.empty()) {
         // Kept until it is done: when there is no room now, the same file is the next again.
-        // Segments must lose their headers oldest first.
         const WalPosition::File file = unopened_spares_.front();
         const bool fits = file.bytes == options_.segment_bytes;
         if (fits) {

@@ -20,7 +20,7 @@ enum class Errc : std::uint16_t {
     key_size,    ///< key empty or longer than limits.key_bytes_max
     value_size,  ///< value longer than limits.value_bytes_max
     too_large,   ///< a request or a reply beyond its limit
-    busy,        ///< a bounded queue is full; nothing was applied
+    busy,        ///< a bounded queue is full, or descriptors are used up; not applied
     read_only,   ///< the disk is full: reads go on, writes are refused
     no_leader,
     commit_timeout,  ///< outcome unknown

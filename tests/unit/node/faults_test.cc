@@ -170,6 +170,26 @@ TEST(Faults, AFullDiskRefusesWritesServesReadsAndRecoversByItself) {
     }
 }
 
+TEST(Faults, RunningOutOfDescriptorsDelaysWritesAndEndsNothing) {
+    SimServer server(3);
+    ASSERT_TRUE(server.start().has_value());
+    const std::size_t fault = server.disk().add_fault(
+        {.code = io::OpCode::open, .path_part = ".wal", .count = 4, .error = -EMFILE});
+    const auto client = server.connect();
+    const std::string value(1000, 'v');
+    std::string input;
+    std::string expected;
+    for (int i = 0; i < 200; ++i) {
+        input += resp_array({"SET", std::to_string(i), value});
+        expected += "+OK\r\n";
+    }
+    client->send(input);
+    ASSERT_TRUE(client->wait_for(expected.size(), 30s));
+    EXPECT_EQ(client->take(), expected);
+    EXPECT_EQ(server.disk().fault(fault).hits, 4u);
+    EXPECT_FALSE(server.node().failure().has_value());
+}
+
 TEST(Faults, AnErrorOfTheLogEndsTheNodeAndNothingMoreIsAcknowledged) {
     for (std::uint64_t seed = 1; seed <= scaled(50); ++seed) {
         SCOPED_TRACE(seed);
