@@ -80,7 +80,8 @@ struct Recovered {
 };
 
 /// Reads the log in `options.directory`, which exists. Before anything is read, every file and the
-/// directory are synced; batches that nothing proves are written once more, as they are, and synced.
+/// directory are synced; batches that nothing proves are written once more, as they are, and
+/// synced.
 /// Errors: `damaged`, acknowledged data cannot be read back (file, offset, reason), or the log ends
 /// before options.known_segment; `foreign`, the files belong to another store or a newer version;
 /// `io`; or the sink's.
