@@ -32,7 +32,7 @@ public:
 
     void start();
     /// A command of request `number` was applied.
-    void on_applied(std::uint64_t number, std::uint64_t count) noexcept;
+    void on_applied(std::uint64_t number, const Store::Applied& result) noexcept;
     /// The commands that GET `number` waited for are applied, and no later one is.
     void on_readable(std::uint64_t number, const Store& store) noexcept;
     /// Collects what is answered, in order, goes on with input that was held back, and sends. When

@@ -238,14 +238,24 @@ void Connection::propose(std::uint64_t number, ShardId shard, const Command& com
     written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
 }
 
-void Connection::on_applied(std::uint64_t number, std::uint64_t count) noexcept {
+void Connection::on_applied(std::uint64_t number, const Store::Applied& result) noexcept {
     if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
     services_.mark(*this);
     if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
     Slot& slot = pipeline_.at(number);
     if (slot.state != Slot::State::writing) return;
-    slot.count += count;
-    ++slot.parts_applied;
+    slot.number += result.number;
+    if (result.refused) {
+        slot.refused = true;
+        slot.error = *result.refused;
+    } else {
+        ++slot.parts_applied;
+    }
+    if (result.previous) {
+        slot.has_previous = true;
+        slot.bytes.assign(*result.previous);
+        pipeline_.add_charge(slot, slot.bytes.size());
+    }
     if (--slot.parts_left == 0) slot.state = Slot::State::done;
 }
 
@@ -257,7 +267,7 @@ void Connection::reply_of_write(const Slot& slot) {
                            "some keys were written and others refused, outcome unknown");
     }
     if (slot.refused) return reply.error(slot.error);
-    if (slot.verb == Verb::del) return reply.deleted(static_cast<std::int64_t>(slot.count));
+    if (slot.verb == Verb::del) return reply.deleted(slot.number);
     reply.ok();
 }
 

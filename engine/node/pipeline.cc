@@ -18,7 +18,8 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.parts_left = 0;
     slot.parts_applied = 0;
     slot.request_id = request.request_id;
-    slot.count = 0;
+    slot.number = 0;
+    slot.has_previous = false;
     slot.begun_ns = now_ns;
     slot.charge = charge;
     charge_ += charge;

@@ -26,12 +26,13 @@ struct Slot {
     Verb verb = Verb::invalid;
     Protocol protocol = Protocol::text;
     bool rendered = false;
-    bool refused = false;  ///< `error` says why; of several commands, at least one was
+    bool has_previous = false;  ///< `bytes` holds the value before the write
+    bool refused = false;       ///< `error` says why; of several commands, at least one was
     Errc error = Errc::busy;
     std::uint32_t parts_left = 0;  ///< commands still to be applied
     std::uint32_t parts_applied = 0;
     std::uint64_t request_id = 0;
-    std::uint64_t count = 0;  ///< sum over the parts
+    std::int64_t number = 0;  ///< Store::Applied, summed over the parts
     std::uint64_t hash = 0;   ///< of a GET's key
     std::int64_t begun_ns = 0;
     std::size_t charge = 0;  ///< bytes counted against the connection's limit

@@ -84,7 +84,7 @@ void Server::on_gone(Connection& connection) noexcept {
 void Server::on_applied(std::span<const Applied> applied) noexcept {
     for (const Applied& one : applied) {
         if (one.waiter.owner == nullptr) continue;
-        static_cast<Connection*>(one.waiter.owner)->on_applied(one.waiter.request, one.count);
+        static_cast<Connection*>(one.waiter.owner)->on_applied(one.waiter.request, one.result);
     }
 }
 

@@ -55,6 +55,8 @@ bool Replica::read_behind_pending(Waiter reader, std::uint64_t hash) {
 Status Replica::apply(const Entry& entry) noexcept {
     if (entry.kind != EntryKind::commands) return {};
     applied_.clear();
+    previous_.clear();
+    previous_values_.clear();
     // Waiters belong to a position, not to an index: after a change of leader another entry may
     // stand where theirs was proposed.
     const bool own = !proposed_.empty() && proposed_.front().position.index == entry.index;
@@ -65,6 +67,7 @@ Status Replica::apply(const Entry& entry) noexcept {
     proposed_.pop_front();
     KV_ASSERT(proposed.waiters.size() == applied_.size());
     for (std::size_t i = 0; i < applied_.size(); ++i) applied_[i].waiter = proposed.waiters[i];
+    show_previous();
     if (handler_ != nullptr) handler_->on_applied(applied_);
     proposed.waiters.clear();
     if (free_waiters_.size() < free_waiters_max) {
@@ -98,16 +101,31 @@ Status Replica::apply_commands(Bytes payload, bool own) noexcept {
             ++fetched;
         }
         if (applied < fetched && (fetched == decoded || fetched - applied > ahead)) {
-            const Store::Applied result =
-                store_.apply(commands[place(applied)], hashes[place(applied)]);
+            applied_.push_back(
+                {Waiter{}, store_.apply(commands[place(applied)], hashes[place(applied)])});
             ++applied;
-            applied_.push_back({Waiter{}, result.count, result.revision});
+            if (applied_.back().result.previous) keep_previous();
             if (!own) continue;
             ++done_;
             if (!readers_.empty()) serve_readers();
         }
     }
     return {};
+}
+
+/// The newest of applied_ returns a value that lies in the store only until the next command.
+void Replica::keep_previous() {
+    const std::string_view value = *applied_.back().result.previous;
+    previous_.push_back({applied_.size() - 1, previous_values_.size(), value.size()});
+    previous_values_.append(value);
+}
+
+/// Has applied_ view the values that were kept.
+void Replica::show_previous() noexcept {
+    const std::string_view all = previous_values_;
+    for (const Previous& one : previous_) {
+        applied_[one.applied].result.previous = all.substr(one.at, one.bytes);
+    }
 }
 
 void Replica::prefetch_readers() const noexcept {

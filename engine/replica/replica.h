@@ -24,8 +24,7 @@ struct Waiter {
 /// What became of one command.
 struct Applied {
     Waiter waiter;
-    std::uint64_t count = 0;  ///< Store::Applied
-    Revision revision;
+    Store::Applied result;  ///< its views are valid during the call that brings it
 };
 
 class Replica;
@@ -78,6 +77,8 @@ public:
 private:
     Status apply(const Entry& entry) noexcept override;
     Status apply_commands(Bytes payload, bool own) noexcept;
+    void keep_previous();
+    void show_previous() noexcept;
     void prefetch_readers() const noexcept;
     void serve_readers();
 
@@ -101,6 +102,13 @@ private:
     std::deque<Proposed> proposed_;
     std::vector<std::vector<Waiter>> free_waiters_;
     std::vector<Applied> applied_;
+    struct Previous {
+        std::size_t applied = 0;
+        std::size_t at = 0;
+        std::size_t bytes = 0;
+    };
+    std::vector<Previous> previous_;  ///< which of applied_ return a value, of previous_values_
+    std::string previous_values_;
     std::deque<Reader> readers_;  ///< by `behind`
     std::vector<Waiter> readable_;
     std::uint64_t taken_ = 0;  ///< commands proposed here, ever

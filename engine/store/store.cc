@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include "proto/base/integer.h"
+
 namespace kv {
 
 namespace {
@@ -32,42 +34,107 @@ Store::Applied Store::apply(const Command& command, std::uint64_t hash) noexcept
     KV_DCHECK(command.kind == CommandKind::flush || hash == this->hash(command.key));
     revision_ = revision_.next();
     switch (command.kind) {
-        case CommandKind::put: return {put(command, hash), revision_};
-        case CommandKind::del: return {del(command, hash), revision_};
-        case CommandKind::flush: return {flush(), revision_};
+        case CommandKind::put: return put(command, hash);
+        case CommandKind::del: return del(command, hash);
+        case CommandKind::flush: return {flush(), revision_, {}, {}};
+        case CommandKind::append: return append(command, hash);
+        case CommandKind::increment: return increment(command, hash);
     }
     KV_UNREACHABLE("command kind {}", static_cast<unsigned>(command.kind));
 }
 
-std::uint64_t Store::put(const Command& command, std::uint64_t hash) noexcept {
+Store::Applied Store::put(const Command& command, std::uint64_t hash) noexcept {
+    Applied applied{1, revision_, {}, {}};
     const HashIndex::Entry entry = find(command.key, hash);
-    if (!entry) {
-        index_.insert(hash, add_block(command), [this](Reference reference) {
-            return this->hash(block_of(reference).key());
-        });
-        return 1;
-    }
-    const Reference old = entry.reference();
-    if (overwrite(block_of(old), command)) return 1;
-    index_.replace(entry, add_block(command));
-    release(old);
-    return 1;
+    if (command.flags != 0 && !look_before(command, entry, applied)) return applied;
+    set(entry, command.key, command.value, hash);
+    return applied;
 }
 
-std::uint64_t Store::del(const Command& command, std::uint64_t hash) noexcept {
+Store::Applied Store::del(const Command& command, std::uint64_t hash) noexcept {
+    Applied applied{1, revision_, {}, {}};
     const HashIndex::Entry entry = find(command.key, hash);
-    if (!entry) return 0;
+    if (command.flags != 0 && !look_before(command, entry, applied)) return applied;
+    applied.number = entry ? 1 : 0;
+    if (entry) remove(entry);
+    return applied;
+}
+
+Store::Applied Store::append(const Command& command, std::uint64_t hash) noexcept {
+    const HashIndex::Entry entry = find(command.key, hash);
+    previous_.clear();
+    if (entry) previous_.assign(block_of(entry.reference()).value());
+    const std::size_t bytes = previous_.size() + command.value.size();
+    if (bytes > static_cast<std::uint64_t>(command.number)) {
+        return {0, revision_, Errc::value_size, {}};
+    }
+    // Nothing added to a key that is there changes nothing.
+    if (!command.value.empty() || !entry) {
+        previous_.append(command.value);
+        set(entry, command.key, previous_, hash);
+    }
+    return {static_cast<std::int64_t>(bytes), revision_, {}, {}};
+}
+
+Store::Applied Store::increment(const Command& command, std::uint64_t hash) noexcept {
+    const HashIndex::Entry entry = find(command.key, hash);
+    std::int64_t number = 0;
+    if (entry) {
+        const auto parsed = parse_integer(block_of(entry.reference()).value());
+        if (!parsed) return {0, revision_, Errc::not_integer, {}};
+        number = *parsed;
+    }
+    if (__builtin_add_overflow(number, command.number, &number)) {
+        return {0, revision_, Errc::overflow, {}};
+    }
+    char text[integer_text_bytes_max];
+    set(entry, command.key, write_integer(number, text), hash);
+    return {number, revision_, {}, {}};
+}
+
+/// Evaluates the conditions of `command` against what `entry` refers to, and keeps the value for
+/// the answer. False: a condition does not hold.
+bool Store::look_before(const Command& command, HashIndex::Entry entry, Applied& out) noexcept {
+    const auto asks = [&](CommandFlag flag) { return (command.flags & flag) != 0; };
+    const auto found = [&] { return block_of(entry.reference()); };
+    if (asks(flag_return_previous) && entry) {
+        previous_.assign(found().value());
+        out.previous = previous_;
+    }
+    const std::uint64_t revision = entry ? found().revision().value() : 0;
+    const bool holds = !(asks(flag_if_absent) && entry) && !(asks(flag_if_present) && !entry) &&
+                       !(asks(flag_if_revision) && revision != command.if_revision) &&
+                       !(asks(flag_if_equal) && (!entry || found().value() != command.if_equal));
+    if (!holds) out.number = 0;
+    return holds;
+}
+
+/// Gives `key`, which `entry` is if it is anything, a value and the revision of now.
+void Store::set(HashIndex::Entry entry, std::string_view key, std::string_view value,
+                std::uint64_t hash) noexcept {
+    if (!entry) {
+        index_.insert(hash, add_block(key, value), [this](Reference reference) {
+            return this->hash(block_of(reference).key());
+        });
+        return;
+    }
+    const Reference old = entry.reference();
+    if (overwrite(block_of(old), key, value)) return;
+    index_.replace(entry, add_block(key, value));
+    release(old);
+}
+
+void Store::remove(HashIndex::Entry entry) noexcept {
     const Reference old = entry.reference();
     index_.erase(entry);
     release(old);
-    return 1;
 }
 
-std::uint64_t Store::flush() noexcept {
-    const std::uint64_t count = index_.size();
+std::int64_t Store::flush() noexcept {
+    const std::size_t count = index_.size();
     if (count == 0 && index_.segments() == 1) return 0;  // else it gives memory back
     flushed_.push_back(std::exchange(index_, HashIndex(*slab_)));
-    return count;
+    return static_cast<std::int64_t>(count);
 }
 
 bool Store::reclaim(std::size_t entries_max) noexcept {
@@ -98,20 +165,20 @@ std::uint64_t Store::digest() const noexcept {
     return mix_seed(sum, size());
 }
 
-/// Writes the command's value over the block of its key, if it fits as if it were made for it.
-bool Store::overwrite(Block block, const Command& command) noexcept {
+/// Writes the value over the block of its key, if it fits as if it were made for it.
+bool Store::overwrite(Block block, std::string_view key, std::string_view value) noexcept {
     const std::size_t bytes_old = block.bytes();
-    const std::size_t bytes_new = block_bytes(command.key.size(), command.value.size());
+    const std::size_t bytes_new = block_bytes(key.size(), value.size());
     if (!slab_->resize(block.at(), bytes_old, bytes_new)) return false;
-    block.write_value(command.key.size(), command.value, revision_);
+    block.write_value(key.size(), value, revision_);
     block_bytes_ = block_bytes_ - bytes_old + bytes_new;
     return true;
 }
 
-Reference Store::add_block(const Command& command) noexcept {
-    const std::size_t bytes = block_bytes(command.key.size(), command.value.size());
+Reference Store::add_block(std::string_view key, std::string_view value) noexcept {
+    const std::size_t bytes = block_bytes(key.size(), value.size());
     void* at = slab_->allocate(bytes);
-    Block::write(at, command.key, command.value, revision_);
+    Block::write(at, key, value, revision_);
     block_bytes_ += bytes;
     return reference_to(at);
 }

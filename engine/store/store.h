@@ -40,8 +40,15 @@ public:
         Revision revision;       ///< of the command that put it
     };
     struct Applied {
-        std::uint64_t count = 0;  ///< put: 1; del: 1 if the key was there; flush: keys removed
-        Revision revision;        ///< of this command
+        /// put: 1 if it was written, 0 if a condition did not hold; del: keys removed, as does
+        /// flush; append: bytes of the value; increment: the new number.
+        std::int64_t number = 0;
+        Revision revision;  ///< of this command
+        /// Nothing was changed: `not_integer`, `overflow`, `value_size`.
+        std::optional<Errc> refused;
+        /// With flag_return_previous: the value before, if the key was there. Lies in the store:
+        /// until the next apply().
+        std::optional<std::string_view> previous;
     };
 
     /// An empty store at revision 0. `slab` outlives it. `hash_secret` is the cluster's: with one
@@ -109,11 +116,18 @@ private:
                            [&](Reference reference) { return block_of(reference).key() == key; });
     }
 
-    std::uint64_t put(const Command& command, std::uint64_t hash) noexcept;
-    std::uint64_t del(const Command& command, std::uint64_t hash) noexcept;
-    std::uint64_t flush() noexcept;
-    bool overwrite(Block block, const Command& command) noexcept;
-    Reference add_block(const Command& command) noexcept;
+    Applied put(const Command& command, std::uint64_t hash) noexcept;
+    Applied del(const Command& command, std::uint64_t hash) noexcept;
+    Applied append(const Command& command, std::uint64_t hash) noexcept;
+    Applied increment(const Command& command, std::uint64_t hash) noexcept;
+    std::int64_t flush() noexcept;
+    /// Everything but an unconditional put or del that returns nothing.
+    bool look_before(const Command& command, HashIndex::Entry entry, Applied& out) noexcept;
+    void set(HashIndex::Entry entry, std::string_view key, std::string_view value,
+             std::uint64_t hash) noexcept;
+    void remove(HashIndex::Entry entry) noexcept;
+    bool overwrite(Block block, std::string_view key, std::string_view value) noexcept;
+    Reference add_block(std::string_view key, std::string_view value) noexcept;
     std::size_t release(Reference reference) noexcept;
 
     Slab* slab_;
@@ -121,6 +135,7 @@ private:
     Revision revision_;
     std::size_t block_bytes_ = 0;  ///< of live and of flushed blocks
     HashIndex index_;
+    std::string previous_;            ///< what the last command returned, or built
     std::vector<HashIndex> flushed_;  ///< emptied by reclaim(), the last one first
 };
 

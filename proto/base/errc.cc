@@ -42,6 +42,12 @@ Row row(Errc code) noexcept {
         case Errc::closed: return {"closed", "closed by the peer"};
         case Errc::log_full:
             return {"log_full", "the log has reached wal.bytes_max, writes are refused"};
+        case Errc::not_integer: return {"not_integer", "value is not an integer or out of range"};
+        case Errc::overflow: return {"overflow", "increment or decrement would overflow"};
+        case Errc::out_of_memory:
+            return {"out_of_memory", "command not allowed when used memory > 'maxmemory'."};
+        case Errc::loading: return {"loading", "the node is loading its data"};
+        case Errc::no_protocol: return {"no_protocol", "unsupported protocol version"};
     }
     KV_UNREACHABLE("Errc {}", static_cast<unsigned>(code));
 }

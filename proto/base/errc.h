@@ -38,7 +38,12 @@ enum class Errc : std::uint16_t {
     canceled,
     closed,
     // Numbers are on the wire (proto/binary): new ones come behind.
-    log_full,  ///< the log has reached wal.bytes_max; nothing was applied
+    log_full,       ///< the log has reached wal.bytes_max; nothing was applied
+    not_integer,    ///< the value is not a decimal number of 64 bits
+    overflow,       ///< the sum would not be one
+    out_of_memory,  ///< the command may grow memory, which has reached its limit; not applied
+    loading,        ///< the node reads its log and its snapshots; not applied
+    no_protocol,    ///< HELLO asks for a version of the protocol that does not exist
 };
 
 /// What a client may conclude from an error about the request it sent. The three are never mixed.

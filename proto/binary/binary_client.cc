@@ -52,7 +52,7 @@ DecodeResult malformed(Reply& out, std::string problem) {
 
 /// Empty when `number` is no Errc of this build.
 std::optional<Errc> known_error(std::uint16_t number) noexcept {
-    if (number > static_cast<std::uint16_t>(Errc::closed)) return std::nullopt;
+    if (number > static_cast<std::uint16_t>(Errc::no_protocol)) return std::nullopt;
     return static_cast<Errc>(number);
 }
 

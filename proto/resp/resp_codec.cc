@@ -376,6 +376,9 @@ std::string_view error_prefix(Errc error) noexcept {
     if (error == Errc::no_leader) return "CLUSTERDOWN ";
     if (error == Errc::read_only) return "MISCONF ";
     if (error == Errc::busy || error == Errc::log_full) return "BUSY ";
+    if (error == Errc::out_of_memory) return "OOM ";
+    if (error == Errc::loading) return "LOADING ";
+    if (error == Errc::no_protocol) return "NOPROTO ";
     return "ERR ";
 }
 

@@ -46,12 +46,12 @@ TEST(Pipeline, AUsedSlotForgetsItsRequest) {
         EXPECT_FALSE(slot.refused);
         EXPECT_EQ(slot.parts_left, 0u);
         EXPECT_EQ(slot.parts_applied, 0u);
-        EXPECT_EQ(slot.count, 0u);
+        EXPECT_EQ(slot.number, 0);
         EXPECT_TRUE(slot.bytes.empty());
         slot.state = Slot::State::writing;
         slot.rendered = slot.refused = true;
         slot.parts_left = slot.parts_applied = 3;
-        slot.count = 9;
+        slot.number = 9;
         slot.bytes.assign(round * 100u, 'x');
         pipeline.pop();
     }

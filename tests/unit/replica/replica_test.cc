@@ -27,8 +27,15 @@ struct Handler final : AppliedHandler {
     std::vector<Read> reads;
     std::map<std::uint64_t, std::string> keys;  ///< of the readers
 
+    std::vector<std::optional<std::string>> previous;  ///< of `applied`
+
     void on_applied(std::span<const Applied> some) noexcept override {
         applied.insert(applied.end(), some.begin(), some.end());
+        for (const Applied& one : some) {
+            previous.push_back(one.result.previous
+                                   ? std::optional<std::string>(*one.result.previous)
+                                   : std::nullopt);
+        }
     }
     void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override {
         for (const Waiter& reader : readers) {
@@ -104,15 +111,35 @@ TEST(Replica, WaitersGetCountsAndRevisionsInTheOrderOfTheLog) {
     ASSERT_EQ(f.replica.propose({CommandKind::flush, "", ""}, Waiter{&f, 15}, 1), std::nullopt);
     f.replica.close_batch(1);
     f.persist_all();
-    const std::uint64_t counts[] = {1, 1, 1, 0, 1, 2};
+    const std::int64_t counts[] = {1, 1, 1, 0, 1, 2};
     ASSERT_EQ(f.handler.applied.size(), 6u);
     for (std::uint64_t i = 0; i < 6; ++i) {
         EXPECT_EQ(f.handler.applied[i].waiter.request, 10 + i);
         EXPECT_EQ(f.handler.applied[i].waiter.owner, &f);
-        EXPECT_EQ(f.handler.applied[i].count, counts[i]) << i;
-        EXPECT_EQ(f.handler.applied[i].revision, Revision(i + 1));
+        EXPECT_EQ(f.handler.applied[i].result.number, counts[i]) << i;
+        EXPECT_EQ(f.handler.applied[i].result.revision, Revision(i + 1));
     }
     EXPECT_EQ(f.replica.store().size(), 0u);
+}
+
+TEST(Replica, ValuesBeforeAWriteComeBackEachWithItsCommand) {
+    Fixture f;
+    const auto exchange = [&](std::string_view key, std::string_view value, std::uint64_t request) {
+        const Command command{.key = key, .value = value, .flags = flag_return_previous};
+        return f.replica.propose(command, Waiter{&f, request}, 1);
+    };
+    ASSERT_EQ(exchange("a", "1", 1), std::nullopt);
+    ASSERT_EQ(exchange("a", "", 2), std::nullopt);
+    ASSERT_EQ(f.put("a", "3", 3), std::nullopt);
+    ASSERT_EQ(exchange("a", std::string(5000, 'x'), 4), std::nullopt);
+    ASSERT_EQ(exchange("a", "5", 5), std::nullopt);
+    f.replica.close_batch(1);
+    ASSERT_EQ(exchange("a", "6", 6), std::nullopt);
+    f.replica.close_batch(1);
+    f.persist_all();
+    const std::vector<std::optional<std::string>> expected = {
+        std::nullopt, "1", std::nullopt, "3", std::string(5000, 'x'), "5"};
+    EXPECT_EQ(f.handler.previous, expected);
 }
 
 TEST(Replica, AnEntryIsClosedAtOneMebibyte) {
@@ -193,7 +220,7 @@ void interleave(std::uint64_t seed) {
     Prng prng(seed);
     std::map<std::string, std::string> model;
     std::map<std::uint64_t, std::optional<std::string>> expected;
-    std::vector<std::uint64_t> expected_counts;
+    std::vector<std::int64_t> expected_counts;
     std::deque<consensus::LogPosition> closed;
     const std::uint64_t steps = prng.between(1, 300);
     for (std::uint64_t request = 0; request < steps; ++request) {
@@ -206,11 +233,11 @@ void interleave(std::uint64_t seed) {
             expected_counts.push_back(1);
         } else if (what < 40) {
             ASSERT_EQ(f.del(key, request), std::nullopt);
-            expected_counts.push_back(model.erase(key));
+            expected_counts.push_back(static_cast<std::int64_t>(model.erase(key)));
         } else if (what < 42) {
             ASSERT_EQ(f.replica.propose({CommandKind::flush, "", ""}, Waiter{&f, request}, 1),
                       std::nullopt);
-            expected_counts.push_back(model.size());
+            expected_counts.push_back(static_cast<std::int64_t>(model.size()));
             model.clear();
         } else if (what < 80) {
             const auto found = model.find(key);
@@ -235,8 +262,8 @@ void interleave(std::uint64_t seed) {
     }
     ASSERT_EQ(f.handler.applied.size(), expected_counts.size());
     for (std::size_t i = 0; i < expected_counts.size(); ++i) {
-        EXPECT_EQ(f.handler.applied[i].count, expected_counts[i]);
-        EXPECT_EQ(f.handler.applied[i].revision, Revision(i + 1));
+        EXPECT_EQ(f.handler.applied[i].result.number, expected_counts[i]);
+        EXPECT_EQ(f.handler.applied[i].result.revision, Revision(i + 1));
     }
     for (const auto& [key, value] : model) EXPECT_EQ(f.stored(key), value);
     EXPECT_EQ(f.replica.store().size(), model.size());

@@ -52,15 +52,116 @@ TEST_F(StoreTest, APutStampsItsKeyOnly) {
 }
 
 TEST_F(StoreTest, CountsSayWhatChanged) {
-    EXPECT_EQ(put("a", "1").count, 1u);
-    EXPECT_EQ(put("a", "2").count, 1u);
-    EXPECT_EQ(put("b", "2").count, 1u);
-    EXPECT_EQ(del("a").count, 1u);
-    EXPECT_EQ(del("a").count, 0u);
+    EXPECT_EQ(put("a", "1").number, 1);
+    EXPECT_EQ(put("a", "2").number, 1);
+    EXPECT_EQ(put("b", "2").number, 1);
+    EXPECT_EQ(del("a").number, 1);
+    EXPECT_EQ(del("a").number, 0);
     put("c", "3");
-    EXPECT_EQ(flush().count, 2u);
-    EXPECT_EQ(flush().count, 0u);
+    EXPECT_EQ(flush().number, 2);
+    EXPECT_EQ(flush().number, 0);
     EXPECT_EQ(get("b"), std::nullopt);
+}
+
+TEST_F(StoreTest, AConditionThatDoesNotHoldChangesNothing) {
+    put("a", "1");
+    const auto put_if = [&](Command condition, std::string_view key) {
+        condition.key = key;
+        condition.value = "new";
+        const bool written = store.apply(condition, store.hash(key)).number == 1;
+        const auto found = get(key);
+        EXPECT_EQ(written, found && found->value == "new");
+        if (key == "a" && written) put("a", "1");
+        if (key == "absent" && written) del("absent");
+        return written;
+    };
+    EXPECT_FALSE(put_if({.flags = flag_if_absent}, "a"));
+    EXPECT_TRUE(put_if({.flags = flag_if_absent}, "absent"));
+    EXPECT_TRUE(put_if({.flags = flag_if_present}, "a"));
+    EXPECT_FALSE(put_if({.flags = flag_if_present}, "absent"));
+    EXPECT_TRUE(put_if({.flags = flag_if_equal, .if_equal = "1"}, "a"));
+    EXPECT_FALSE(put_if({.flags = flag_if_equal, .if_equal = "12"}, "a"));
+    EXPECT_FALSE(put_if({.flags = flag_if_equal, .if_equal = ""}, "absent"));
+    const std::uint64_t revision = get("a")->revision.value();
+    EXPECT_FALSE(put_if({.flags = flag_if_revision, .if_revision = revision - 1}, "a"));
+    EXPECT_FALSE(put_if({.flags = flag_if_revision, .if_revision = 0}, "a"));
+    EXPECT_TRUE(put_if({.flags = flag_if_revision, .if_revision = revision}, "a"));
+    EXPECT_TRUE(put_if({.flags = flag_if_revision, .if_revision = 0}, "absent"));
+    EXPECT_FALSE(put_if({.flags = flag_if_revision, .if_revision = 1}, "absent"));
+}
+
+TEST_F(StoreTest, AConditionalDelKeepsWhatIsAnothersLock) {
+    put("lock", "mine");
+    const Command theirs{
+        .kind = CommandKind::del, .key = "lock", .flags = flag_if_equal, .if_equal = "theirs"};
+    EXPECT_EQ(store.apply(theirs, store.hash("lock")).number, 0);
+    Command mine = theirs;
+    mine.if_equal = "mine";
+    EXPECT_EQ(store.apply(mine, store.hash("lock")).number, 1);
+    EXPECT_EQ(get("lock"), std::nullopt);
+}
+
+TEST_F(StoreTest, ThePreviousValueIsReturnedWhetherOrNotTheConditionHeld) {
+    put("a", "1");
+    const auto change = [&](CommandKind kind, std::uint8_t flags, std::string_view key) {
+        const Command command{
+            .kind = kind,
+            .key = key,
+            .value = kind == CommandKind::put ? "longer than before" : std::string_view(),
+            .flags = static_cast<std::uint8_t>(flags | flag_return_previous)};
+        const Store::Applied applied = store.apply(command, store.hash(key));
+        return applied.previous ? std::optional<std::string>(*applied.previous) : std::nullopt;
+    };
+    EXPECT_EQ(change(CommandKind::put, flag_if_absent, "a"), "1");
+    EXPECT_EQ(get("a")->value, "1");
+    EXPECT_EQ(change(CommandKind::put, 0, "a"), "1");
+    EXPECT_EQ(change(CommandKind::put, 0, "b"), std::nullopt);
+    EXPECT_EQ(change(CommandKind::del, 0, "a"), "longer than before");
+    EXPECT_EQ(change(CommandKind::del, 0, "a"), std::nullopt);
+    EXPECT_EQ(get("a"), std::nullopt);
+}
+
+TEST_F(StoreTest, AppendBuildsAValueUpToItsBound) {
+    const auto append = [&](std::string_view key, std::string_view value) {
+        const Command command{.kind = CommandKind::append,
+                              .key = key,
+                              .value = value,
+                              .flags = flag_number,
+                              .number = 5};
+        return store.apply(command, store.hash(key));
+    };
+    EXPECT_EQ(append("a", "").number, 0);
+    EXPECT_EQ(get("a")->value, "");
+    EXPECT_EQ(append("a", "ab").number, 2);
+    EXPECT_EQ(append("a", "cd").number, 4);
+    const Store::Applied refused = append("a", "ef");
+    EXPECT_EQ(refused.refused, Errc::value_size);
+    EXPECT_EQ(get("a")->value, "abcd");
+    EXPECT_EQ(get("a")->revision, Revision(3));
+    EXPECT_EQ(append("a", "e").number, 5);
+    EXPECT_EQ(append("a", "").number, 5);
+    EXPECT_EQ(get("a")->revision, Revision(5));  // nothing was added
+}
+
+TEST_F(StoreTest, IncrementCountsWithin64Bits) {
+    const auto increment = [&](std::string_view key, std::int64_t number) {
+        const Command command{
+            .kind = CommandKind::increment, .key = key, .flags = flag_number, .number = number};
+        return store.apply(command, store.hash(key));
+    };
+    EXPECT_EQ(increment("n", 5).number, 5);
+    EXPECT_EQ(increment("n", -15).number, -10);
+    EXPECT_EQ(get("n")->value, "-10");
+    put("n", "9223372036854775807");
+    EXPECT_EQ(increment("n", 1).refused, Errc::overflow);
+    EXPECT_EQ(get("n")->value, "9223372036854775807");
+    EXPECT_EQ(increment("n", INT64_MIN).number, -1);
+    for (const char* text : {"", " 1", "1 ", "+1", "01", "-0", "1e3", "0x1", "9223372036854775808",
+                             "-", "1.0", "-9223372036854775809"}) {
+        put("n", text);
+        EXPECT_EQ(increment("n", 1).refused, Errc::not_integer) << text;
+        EXPECT_EQ(get("n")->value, text);
+    }
 }
 
 TEST_F(StoreTest, TakesKeysAndValuesOfEveryLength) {
@@ -97,7 +198,7 @@ TEST_F(StoreTest, AFlushedStoreIsEmptyAtOnceAndReclaimedInSlices) {
     for (int i = 0; i < 5'000; ++i) put("key" + std::to_string(i), std::string(100, 'v'));
     const std::size_t bytes_full = store.bytes();
     EXPECT_EQ(bytes_full, slab.bytes_live());
-    EXPECT_EQ(flush().count, 5'000u);
+    EXPECT_EQ(flush().number, 5'000);
     EXPECT_EQ(store.size(), 0u);
     EXPECT_EQ(get("key7"), std::nullopt);
     EXPECT_GE(store.bytes(), bytes_full);  // nothing freed yet
@@ -105,7 +206,7 @@ TEST_F(StoreTest, AFlushedStoreIsEmptyAtOnceAndReclaimedInSlices) {
     put("key7", "new");
     EXPECT_TRUE(store.reclaim(1'000));
     for (int i = 0; i < 3'000; ++i) put("other" + std::to_string(i), "v");
-    EXPECT_EQ(flush().count, 3'001u);  // a second flush while the first is being reclaimed
+    EXPECT_EQ(flush().number, 3'001);  // a second flush while the first is being reclaimed
     put("last", "x");
     int slices = 1;
     for (std::size_t before = store.bytes(); store.reclaim(1'000); ++slices) {
@@ -125,7 +226,7 @@ TEST_F(StoreTest, AFlushOfAnEmptiedStoreStillGivesMemoryBack) {
     for (int i = 0; i < 5'000; ++i) put("key" + std::to_string(i), "v");
     for (int i = 0; i < 5'000; ++i) del("key" + std::to_string(i));
     EXPECT_GT(store.bytes(), bytes_empty);
-    EXPECT_EQ(flush().count, 0u);
+    EXPECT_EQ(flush().number, 0);
     while (store.reclaim(100)) continue;
     EXPECT_EQ(store.bytes(), bytes_empty);
 }
@@ -206,7 +307,7 @@ void follow(std::uint64_t seed, int commands, std::vector<Store*> stores) {
                                   .key = kind == CommandKind::flush ? std::string_view() : key,
                                   .value = kind == CommandKind::put ? value : std::string_view()};
             const Store::Applied applied = store.apply(command, store.hash(command.key));
-            ASSERT_EQ(applied.count, count) << i;
+            ASSERT_EQ(applied.number, static_cast<std::int64_t>(count)) << i;
             ASSERT_EQ(applied.revision, revision) << i;
             if (i % 3 == static_cast<int>(s)) store.reclaim(10);  // at different times
         }
