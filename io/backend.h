@@ -13,6 +13,7 @@
 
 #include "io/op.h"
 #include "proto/base/bytes.h"
+#include "proto/base/ids.h"
 #include "proto/base/units.h"
 
 namespace kv::io {
@@ -34,6 +35,9 @@ public:
     /// Hands over what was submitted and delivers the completions that are there; when there are
     /// none, waits up to `wait_max` for the first.
     virtual void poll(Duration wait_max) = 0;
+    /// Ends the wait of the poll that another core of this node is in, or its next one. Handed over
+    /// with what was submitted. Waking more than once, or a core that does not wait, is harmless.
+    virtual void wake(CoreId core) = 0;
 
     virtual Instant now() noexcept = 0;           ///< monotonic
     virtual std::int64_t wall_ns() noexcept = 0;  ///< since 1970-01-01 UTC; may jump

@@ -1,6 +1,9 @@
 #include "io/reactor.h"
 
 #include <algorithm>
+#include <bit>
+
+#include "io/call.h"
 
 namespace kv::io {
 
@@ -42,8 +45,10 @@ struct Reactor::Root {
     static Root run(Reactor&, Task<void> task) { co_await task; }
 };
 
-Reactor::Reactor(Backend& backend, CoreId core)
-    : backend_(backend), core_(core), now_(backend.now()) {}
+Reactor::Reactor(Backend& backend, CoreId core, Interconnect* interconnect)
+    : backend_(backend), core_(core), mailboxes_(backend, core, interconnect), now_(backend.now()) {
+    mailboxes_.set_receiver(Mailboxes::call_kind, calls_);
+}
 
 Reactor::~Reactor() {
     while (roots_.next != nullptr) roots_.next->handle.destroy();
@@ -54,6 +59,7 @@ void Reactor::abandon() noexcept {
     timers_.clear();
     // Handles of frames that are gone, perhaps pushed by the destructors just run.
     ready_.clear();
+    mailboxes_.abandon();
     turn_wanted_ = false;
     hooks_count_ = 0;
 }
@@ -77,24 +83,44 @@ void Reactor::remove_turn_hook(TurnHook& hook) noexcept {
     hooks_count_ = static_cast<std::size_t>(kept - hooks_.begin());
 }
 
-Duration Reactor::idle_time() noexcept {
+void Reactor::CallReceiver::on_message(CoreId, const Message& message) noexcept {
+    auto& errand = *static_cast<Errand*>(message.payload);
+    errand.step(errand, reactor);
+}
+
+Duration Reactor::idle_time(Instant now) const noexcept {
     if (has_ready()) return Duration::zero();
     const auto next = timers_.next();
     if (!next) return wait_max_default;
-    return std::clamp(*next - backend_.now(), Duration::zero(), wait_max_default);
+    return std::clamp(*next - now, Duration::zero(), wait_max_default);
+}
+
+void Reactor::count_turn(Instant end) noexcept {
+    const Duration busy = end - now_;
+    counters_.busy += busy;
+    const auto us = static_cast<std::uint64_t>(busy.count()) / 1000;
+    const auto klass = static_cast<std::size_t>(std::bit_width(us));
+    ++counters_.busy_turns[std::min(klass, Counters::busy_classes - 1)];
 }
 
 void Reactor::turn(Duration wait_max) {
     ReadyQueue* const outer = std::exchange(ReadyQueue::current(), &ready_);
-    const Duration wait = std::min(wait_max, idle_time());
+    // One look at the clock ends the last turn and says how long this one may wait.
+    const Instant entry = backend_.now();
+    if (counters_.turns != 0) count_turn(entry);
+    Duration wait = std::min(wait_max, idle_time(entry));
     turn_wanted_ = false;
+    if (wait > Duration::zero() && !mailboxes_.try_sleep()) wait = Duration::zero();
     backend_.poll(wait);
+    mailboxes_.wake_up();
     now_ = backend_.now();
     ready_.run();
+    if (mailboxes_.receive()) turn_wanted_ = true;
     // After the completions: a timer that guards against silence must not fire while what it waits
     // for lies unread.
     timers_.fire(now_);
     for (std::size_t i = 0; i < hooks_count_; ++i) hooks_[i].hook->at_turn_end();
+    mailboxes_.publish();
     ++counters_.turns;
     ReadyQueue::current() = outer;
 }

@@ -1,15 +1,17 @@
 #pragma once
 
 /// The loop of one core. A turn: hand over what was submitted and take all completions (one kernel
-/// entry); run ready coroutines; fire timers; run the turn-end hooks (close batches, write the WAL,
-/// send replies). Nothing in a turn blocks but the wait at its start, and only when there is
-/// nothing to do. Owner core only; lives as long as everything that was made on it.
+/// entry); run ready coroutines; take the messages of other cores; fire timers; run the turn-end
+/// hooks (close batches, write the WAL, send replies); publish what was sent to other cores.
+/// Nothing in a turn blocks but the wait at its start, and only when there is nothing to do. Owner
+/// core only; lives as long as everything that was made on it.
 
 #include <array>
 #include <coroutine>
 #include <cstdint>
 
 #include "io/backend.h"
+#include "io/mailboxes.h"
 #include "io/task.h"
 #include "io/timer.h"
 #include "proto/base/ids.h"
@@ -27,7 +29,9 @@ protected:
 
 class Reactor {
 public:
-    explicit Reactor(Backend& backend, CoreId core = CoreId(0));
+    /// Without an interconnect: of a node of one core.
+    explicit Reactor(Backend& backend, CoreId core = CoreId(0),
+                     Interconnect* interconnect = nullptr);
     Reactor(const Reactor&) = delete;
     /// Destroys the frames of tasks that still wait: only legal with no operation in flight, or
     /// when the simulator has crashed the process.
@@ -43,6 +47,8 @@ public:
     void spawn(Task<void> task);
     void make_ready(std::coroutine_handle<> handle) { ready_.push(handle); }
     TimerQueue& timers() noexcept { return timers_; }
+    /// To and from the other cores of this node.
+    Mailboxes& mailboxes() noexcept { return mailboxes_; }
 
     /// The order in which hooks run: first what answers clients, which may begin new work; then
     /// what carries all the work of the turn to the disk.
@@ -66,12 +72,22 @@ public:
     void abandon() noexcept;
 
     /// How long the next turn may wait: zero when something is ready.
-    Duration idle_time() noexcept;
+    Duration idle_time() noexcept { return idle_time(backend_.now()); }
     /// Work that needs no completion is waiting.
     bool has_ready() const noexcept { return !ready_.empty() || turn_wanted_; }
+    /// For the simulator, which waits in the reactor's place: the next turn is not before something
+    /// happens. False: something has happened.
+    [[nodiscard]] bool try_sleep() noexcept { return mailboxes_.try_sleep(); }
 
     struct Counters {
         std::uint64_t turns = 0;
+        /// Time from the return of the kernel to the next entry, of all turns. In a simulation no
+        /// time passes in a turn.
+        Duration busy{};
+        /// Turns by that time: [0] counts those below 1 us, [i] those below 2^i us, and the last
+        /// one all that took longer.
+        static constexpr std::size_t busy_classes = 24;
+        std::array<std::uint64_t, busy_classes> busy_turns{};
     };
     const Counters& counters() const noexcept { return counters_; }
 
@@ -87,9 +103,20 @@ public:
 
 private:
     struct Root;
+    /// Calls of other cores, and those of this one on their way home.
+    struct CallReceiver final : MessageReceiver {
+        explicit CallReceiver(Reactor& r) noexcept : reactor(r) {}
+        void on_message(CoreId from, const Message& message) noexcept override;
+        Reactor& reactor;
+    };
+
+    Duration idle_time(Instant now) const noexcept;
+    void count_turn(Instant end) noexcept;
 
     Backend& backend_;
     CoreId core_;
+    Mailboxes mailboxes_;
+    CallReceiver calls_{*this};
     Instant now_;
     ReadyQueue ready_;
     TimerQueue timers_;

@@ -273,6 +273,7 @@ void SimBackend::mark_due(SimFlight name) {
 
 void SimBackend::poll(Duration) {
     if (dead_) return;
+    rung_ = false;
     gathering_.swap(due_);
     due_.clear();
     for (std::size_t i = gathering_.size(); i > 1; --i)
@@ -385,8 +386,22 @@ void SimBackend::check_bytes(const Flight& flight, const char* when) const {
 
 // Turns.
 
-void SimBackend::wake() {
-    if (!dead_) look_at(world_.now());
+void SimBackend::wake(CoreId core) {
+    if (dead_) return;
+    const auto found = std::find_if(node_.cores.begin(), node_.cores.end(),
+                                    [&](const SimBackend* peer) { return peer->core_ == core; });
+    KV_ASSERT(found != node_.cores.end(), "no core {}", core.value());
+    SimEvent event;
+    event.at = world_.now() + world_.knobs().core.doorbell.draw(prng_);
+    event.kind = SimEventKind::doorbell;
+    event.number = (*found)->number_;
+    world_.schedule(event);
+}
+
+void SimBackend::on_doorbell() {
+    if (dead_) return;
+    rung_ = true;
+    look_at(world_.now());
 }
 
 /// Has the world look at this core at `when`, or as soon as it is free.

@@ -26,6 +26,7 @@ struct SimNode;
 class SimBackend final : public Backend {
 public:
     void poll(Duration wait_max) override;
+    void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;
     void fill_entropy(MutableBytes out) noexcept override;
@@ -39,8 +40,6 @@ public:
     bool dead() const noexcept { return dead_; }
     std::size_t in_flight() const noexcept { return in_flight_; }
     std::size_t buffers_free() const noexcept { return free_buffers_.size(); }
-    /// Something outside the core's own turns has given it work (a message of another core).
-    void wake();
 
 private:
     friend class SimWorld;
@@ -84,7 +83,8 @@ private:
     void finish(SimFlight name, std::int32_t result);
     void try_send(Flight& flight, SimFlight name);
     void look_at(Instant when);
-    bool has_due() const noexcept { return !due_.empty(); }
+    void on_doorbell();
+    bool has_due() const noexcept { return !due_.empty() || rung_; }
     Duration turn_time();
 
     void gather(std::uint32_t place);
@@ -117,6 +117,8 @@ private:
     std::vector<std::uint16_t> free_buffers_;
     std::vector<Instant> looks_;  ///< scheduled looks, the next one last
     Instant busy_until_{};
+    bool asleep_ = false;  ///< waits, and other cores have to ring
+    bool rung_ = false;    ///< another core has ended this one's wait
     bool dead_ = false;
     bool abandoned_ = false;
 };

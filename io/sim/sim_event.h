@@ -27,6 +27,7 @@ enum class SimEventKind : std::uint8_t {
     effect,    ///< an operation takes effect
     cancel,    ///< a cancellation reaches an operation
     callback,  ///< a function of the test's: `number`
+    doorbell,  ///< a core of the same node ends the wait of core `number`
     // Network; `number` is a socket, or for `arrive` a connection attempt.
     arrive,   ///< a connection attempt reaches its listener
     answer,   ///< its outcome reaches the one who asked

@@ -79,6 +79,10 @@ struct SimCoreKnobs {
     std::uint32_t stall_per_million = 0;  ///< turns that take `stall` instead
     Latency stall{1ms, 10ms};
     Latency kernel{300ns, 20us};  ///< an operation that waits for no device
+    Latency doorbell{1us, 1ms};   ///< until a core that sleeps hears another one
+    /// Slots of the rings between cores, a power of two; drawn per process.
+    std::uint32_t mailbox_slots_min = 2;
+    std::uint32_t mailbox_slots_max = 1024;
     /// Provided buffers; drawn per core.
     std::uint32_t buffers_min = 4;
     std::uint32_t buffers_max = 64;

@@ -356,7 +356,8 @@ void SimNetwork::handle(const SimEvent& event) {
         case SimEventKind::look:
         case SimEventKind::effect:
         case SimEventKind::cancel:
-        case SimEventKind::callback: break;
+        case SimEventKind::callback:
+        case SimEventKind::doorbell: break;
     }
     KV_UNREACHABLE("not an event of the network");
 }

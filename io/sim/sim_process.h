@@ -7,6 +7,7 @@
 /// anything above the reactors is destroyed.
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "io/reactor.h"
@@ -16,11 +17,14 @@ namespace kv::io {
 
 class SimProcess {
 public:
-    SimProcess(SimWorld& world, NodeId node, std::uint16_t cores = 1) : world_(world), node_(node) {
+    SimProcess(SimWorld& world, NodeId node, std::uint16_t cores = 1)
+        : world_(world), node_(node), interconnect_(cores, world.draw_mailbox_slots(node)) {
         for (std::uint16_t i = 0; i < cores; ++i) {
             SimBackend& backend = world.add_core(node, CoreId(i));
-            cores_.push_back({&backend, std::make_unique<Reactor>(backend, CoreId(i))});
-            world.attach(backend, *cores_.back().reactor);
+            cores_.push_back(
+                {&backend, std::make_unique<Reactor>(backend, CoreId(i), &interconnect_)});
+            reactors_.push_back(cores_.back().reactor.get());
+            world.attach(backend, *reactors_.back());
         }
     }
     SimProcess(const SimProcess&) = delete;
@@ -34,6 +38,8 @@ public:
     }
 
     Reactor& reactor(std::size_t core = 0) { return *cores_[core].reactor; }
+    /// By core.
+    std::span<Reactor* const> reactors() const noexcept { return reactors_; }
     SimBackend& backend(std::size_t core = 0) { return *cores_[core].backend; }
     /// Crashed or killed.
     bool dead() const noexcept { return cores_.front().backend->dead(); }
@@ -53,7 +59,9 @@ private:
     };
     SimWorld& world_;
     NodeId node_;
+    Interconnect interconnect_;
     std::vector<Core> cores_;
+    std::vector<Reactor*> reactors_;
 };
 
 }  // namespace kv::io

@@ -1,6 +1,7 @@
 #include "io/sim/sim_world.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "io/sim/sim_node.h"
 
@@ -78,6 +79,14 @@ void SimWorld::remove_core(SimBackend& backend) {
     backend.reactor_ = nullptr;
     if (std::erase(node.cores, &backend) != 0 && node.cores.empty()) stop(node, Crash::process);
     cores_[backend.number_].reset();
+}
+
+std::size_t SimWorld::draw_mailbox_slots(NodeId id) {
+    Prng prng = Prng::split(seed_, "mailboxes", id.value(), find(id).boots);
+    const SimCoreKnobs& core = knobs_.core;
+    const auto low = static_cast<std::uint64_t>(std::countr_zero(core.mailbox_slots_min));
+    const auto high = static_cast<std::uint64_t>(std::countr_zero(core.mailbox_slots_max));
+    return std::size_t{1} << prng.between(low, high);
 }
 
 void SimWorld::jump_wall(NodeId node, Duration by) {
@@ -188,6 +197,7 @@ void SimWorld::look(SimBackend& backend) {
     if (now_ >= backend.busy_until_ &&
         (backend.has_due() || reactor.idle_time() == Duration::zero())) {
         trace(backend.node(), backend.core(), trace_turn, 0, 0);
+        backend.asleep_ = false;
         running_ = &backend;
         reactor.turn(Duration::zero());
         running_ = nullptr;
@@ -197,21 +207,28 @@ void SimWorld::look(SimBackend& backend) {
             return;
         }
     }
-    if (backend.has_due() || reactor.has_ready()) {
-        backend.look_at(now_);
-    } else if (const auto next = reactor.timers().next()) {
-        backend.look_at(std::max(*next, now_));
+    schedule_look(backend);
+}
+
+/// The next look: at once when there is something to do. A core with others is looked at once more
+/// when its turn is over: then it goes to sleep, unless messages have come meanwhile; from then on
+/// they ring.
+void SimWorld::schedule_look(SimBackend& backend) {
+    Reactor& reactor = *backend.reactor_;
+    if (backend.has_due() || reactor.has_ready()) return backend.look_at(now_);
+    if (reactor.mailboxes().cores() > 1 && !backend.asleep_) {
+        if (now_ < backend.busy_until_) return backend.look_at(now_);
+        backend.asleep_ = reactor.try_sleep();
+        backend.rung_ = !backend.asleep_;
+        if (backend.rung_) return backend.look_at(now_);
     }
+    if (const auto next = reactor.timers().next()) backend.look_at(std::max(*next, now_));
 }
 
 void SimWorld::look_at_all() {
     for (const auto& core : cores_) {
         if (core == nullptr || core->dead() || core->reactor_ == nullptr) continue;
-        if (core->has_due() || core->reactor_->has_ready()) {
-            core->look_at(now_);
-        } else if (const auto next = core->reactor_->timers().next()) {
-            core->look_at(std::max(*next, now_));
-        }
+        schedule_look(*core);
     }
 }
 
@@ -228,6 +245,9 @@ void SimWorld::handle(const SimEvent& event) {
             return;
         case SimEventKind::cancel:
             if (SimBackend* core = cores_[event.flight.core].get()) core->on_cancel(event.flight);
+            return;
+        case SimEventKind::doorbell:
+            if (SimBackend* core = cores_[event.number].get()) core->on_doorbell();
             return;
         case SimEventKind::callback:
             if (const auto call = std::exchange(callbacks_[event.number], {})) call();

@@ -55,6 +55,8 @@ public:
     void attach(SimBackend& backend, Reactor& reactor);
     /// An orderly end: nothing is in flight. With its last core the process exits.
     void remove_core(SimBackend& backend);
+    /// For the rings between the cores of the next process on `node`.
+    std::size_t draw_mailbox_slots(NodeId node);
     void jump_wall(NodeId node, Duration by);
 
     // Time.
@@ -96,6 +98,7 @@ private:
     void stop(SimNode& node, Crash kind);
     void bury(SimNode& node);
     void look(SimBackend& backend);
+    void schedule_look(SimBackend& backend);
     void look_at_all();
     void handle(const SimEvent& event);
     static Task<void> watch(Task<void> task, std::shared_ptr<bool> ended);

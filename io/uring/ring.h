@@ -63,6 +63,8 @@ public:
     }
     void recycle(std::uint16_t id) noexcept;
 
+    int fd() const noexcept { return ring_.ring_fd; }
+
     static constexpr int buffer_group = 0;
     std::string describe() const;
 

@@ -22,8 +22,11 @@ namespace kv::io {
 namespace {
 
 constexpr int listen_backlog = 1024;
-/// Completions of cancel requests: nobody waits for them.
+/// Completions of cancel requests, and doorbells: nobody waits for them.
 constexpr std::uint64_t nobody = 0;
+/// User data of a doorbell that could not be rung, plus the core: no address is that low.
+constexpr std::uint64_t doorbell_failed = 1;
+constexpr std::uint64_t lowest_address = 4096;
 /// Entries of the kernel in one poll: it hands out about twenty deferred completions in each.
 constexpr int entries_per_poll_max = 64;
 
@@ -197,6 +200,22 @@ void UringBackend::request_cancel(Op& op) {
     sqe->user_data = nobody;
 }
 
+void UringBackend::wake(CoreId core) {
+    KV_ASSERT(core.value() < peers_.size());
+    io_uring_sqe* sqe = ring_.entry();
+    // A completion in the other ring that means nothing but ends its wait.
+    io_uring_prep_msg_ring(sqe, peers_[core.value()], 0, nobody, 0);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = doorbell_failed + core.value();
+}
+
+void UringBackend::on_doorbell_failed(std::uint64_t user_data, std::int32_t result) {
+    const CoreId core(static_cast<std::uint16_t>(user_data - doorbell_failed));
+    // Other errors: that ring is full of completions and so does not wait, or it is gone because
+    // the node is being stopped.
+    if (result == -EAGAIN || result == -EINTR || result == -ENOMEM) wake(core);
+}
+
 bool UringBackend::deliver_done() {
     if (done_.empty()) return false;
     delivering_.swap(done_);
@@ -208,6 +227,7 @@ bool UringBackend::deliver_done() {
 unsigned UringBackend::deliver_completions() {
     return ring_.drain([this](std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
         if (user_data == nobody) return;
+        if (user_data < lowest_address) return on_doorbell_failed(user_data, result);
         Op& op = *reinterpret_cast<Op*>(user_data);
         const OpRequest& request = op.request();
         if (is_sync(request)) --syncs_in_flight_;

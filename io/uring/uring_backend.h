@@ -18,7 +18,13 @@ public:
     static Result<std::unique_ptr<UringBackend>> create(const UringOptions& options = {});
     ~UringBackend() override = default;
 
+    /// The rings of all cores of this node, by core, before the first wake(). They stay open for as
+    /// long as any of the backends is used.
+    void set_peers(std::vector<int> ring_fds) { peers_ = std::move(ring_fds); }
+    int ring_fd() const noexcept { return ring_.fd(); }
+
     void poll(Duration wait_max) override;
+    void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;
     void fill_entropy(MutableBytes out) noexcept override;
@@ -33,6 +39,7 @@ private:
     /// Operations for which io_uring has no opcode: done at once, completed by the next poll.
     void complete_later(Op& op, std::int32_t result) { done_.push_back({&op, result}); }
     bool deliver_done();
+    void on_doorbell_failed(std::uint64_t user_data, std::int32_t result);
     unsigned deliver_completions();
 
     struct Done {
@@ -40,6 +47,7 @@ private:
         std::int32_t result;
     };
     Ring ring_;
+    std::vector<int> peers_;
     std::vector<Done> done_;
     std::vector<Done> delivering_;
     std::uint64_t syncs_in_flight_ = 0;

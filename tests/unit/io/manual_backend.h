@@ -2,6 +2,8 @@
 
 /// A backend whose clock the test sets and which completes nothing.
 
+#include <vector>
+
 #include "io/backend.h"
 
 namespace kv::io {
@@ -9,6 +11,7 @@ namespace kv::io {
 class ManualBackend final : public Backend {
 public:
     void poll(Duration wait_max) override { waited += wait_max; }
+    void wake(CoreId core) override { woken.push_back(core); }
     Instant now() noexcept override { return time; }
     std::int64_t wall_ns() noexcept override { return 0; }
     void fill_entropy(MutableBytes) noexcept override {}
@@ -18,6 +21,7 @@ public:
 
     Instant time{};
     Duration waited{};  ///< what the reactor would have waited
+    std::vector<CoreId> woken;
 
 private:
     void start(Op&) override {}

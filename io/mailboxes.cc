@@ -1,0 +1,133 @@
+#include "io/mailboxes.h"
+
+#include <algorithm>
+
+namespace kv::io {
+
+Mailboxes::Mailboxes(Backend& backend, CoreId core, Interconnect* interconnect)
+    : backend_(backend), core_(core), interconnect_(interconnect) {
+    if (interconnect == nullptr || interconnect->cores() == 1) return;
+    KV_ASSERT(core.value() < interconnect->cores());
+    peers_.resize(interconnect->cores());
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        const CoreId peer(static_cast<std::uint16_t>(i));
+        peers_[i].out = interconnect->pair(core, peer);
+        peers_[i].in = interconnect->pair(peer, core);
+    }
+}
+
+void Mailboxes::set_receiver(std::uint32_t kind, MessageReceiver& receiver) noexcept {
+    KV_ASSERT(kind < kinds_max);
+    receivers_[kind] = &receiver;
+}
+
+bool Mailboxes::try_send(CoreId to, const Message& message) noexcept {
+    KV_ASSERT(to.value() < peers_.size() && to != core_);
+    Peer& peer = peers_[to.value()];
+    if (!peer.waiting.empty() || !peer.out->mailbox.try_stage(message)) {
+        ++counters_.full_rings;
+        return false;
+    }
+    ++counters_.sent;
+    return true;
+}
+
+void Mailboxes::send(CoreId to, const Message& message) {
+    if (try_send(to, message)) return;
+    Peer& peer = peers_[to.value()];
+    KV_ASSERT(peer.waiting.size() < waiting_max, "core {} is not read", to.value());
+    if (peer.waiting.empty()) ++congested_;
+    peer.waiting.push_back(message);
+    ++counters_.sent;
+}
+
+void Mailboxes::move_waiting(std::size_t to) {
+    Peer& peer = peers_[to];
+    if (peer.waiting.empty()) return;
+    while (!peer.waiting.empty() && peer.out->mailbox.try_stage(peer.waiting.front()))
+        peer.waiting.pop_front();
+    if (peer.waiting.empty()) --congested_;
+}
+
+void Mailboxes::take_from(std::size_t from, std::size_t& budget) {
+    Interconnect::Pair& in = *peers_[from].in;
+    const CoreId sender(static_cast<std::uint16_t>(from));
+    const std::size_t taken = in.mailbox.take(budget, [&](const Message& message) {
+        KV_ASSERT(message.kind < kinds_max && receivers_[message.kind] != nullptr,
+                  "nobody receives messages of kind {}", message.kind);
+        receivers_[message.kind]->on_message(sender, message);
+    });
+    if (taken == 0) return;
+    budget -= taken;
+    counters_.received += taken;
+    if (in.wants_room.load(std::memory_order_seq_cst)) {
+        in.wants_room.store(false, std::memory_order_seq_cst);
+        ring(from);
+    }
+}
+
+bool Mailboxes::receive() {
+    if (peers_.empty()) return false;
+    std::size_t budget = messages_per_turn_max;
+    first_ = (first_ + 1) % peers_.size();
+    bool more = false;
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        const std::size_t peer = (first_ + i) % peers_.size();
+        if (peer == core_.value()) continue;
+        move_waiting(peer);
+        if (budget != 0) take_from(peer, budget);
+        more |= budget == 0 && !peers_[peer].in->mailbox.empty();
+    }
+    return more;
+}
+
+void Mailboxes::publish() {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        Interconnect::Pair* const out = peers_[i].out;
+        if (out != nullptr && out->mailbox.publish()) ring(i);
+    }
+}
+
+void Mailboxes::ring(std::size_t core) noexcept {
+    const CoreId id(static_cast<std::uint16_t>(core));
+    std::atomic<bool>& sleeping = interconnect_->core(id).sleeping;
+    if (!sleeping.load(std::memory_order_seq_cst)) return;
+    if (!sleeping.exchange(false, std::memory_order_seq_cst)) return;
+    ++counters_.doorbells;
+    backend_.wake(id);
+}
+
+// First the flags, then the looks; the others store first and then look at the flags. Whoever comes
+// second in the one order of all these operations sees what the other did.
+bool Mailboxes::try_sleep() noexcept {
+    if (peers_.empty()) return true;
+    sleeping_ = true;
+    interconnect_->core(core_).sleeping.store(true, std::memory_order_seq_cst);
+    bool busy = false;
+    for (Peer& peer : peers_) {
+        if (peer.in == nullptr) continue;
+        busy |= !peer.in->mailbox.empty();
+        if (peer.waiting.empty()) continue;
+        peer.out->wants_room.store(true, std::memory_order_seq_cst);
+        busy |= peer.out->mailbox.has_room();
+    }
+    if (busy) {
+        wake_up();
+        return false;
+    }
+    ++counters_.sleeps;
+    return true;
+}
+
+void Mailboxes::wake_up() noexcept {
+    if (!sleeping_) return;
+    sleeping_ = false;
+    interconnect_->core(core_).sleeping.store(false, std::memory_order_seq_cst);
+}
+
+void Mailboxes::abandon() noexcept {
+    for (Peer& peer : peers_) peer.waiting.clear();
+    congested_ = 0;
+}
+
+}  // namespace kv::io

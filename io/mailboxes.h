@@ -1,0 +1,119 @@
+#pragma once
+
+/// Mailboxes: one core's end of the Interconnect. Owner core only; the reactor owns it and calls
+/// what its turn needs (architecture: completions, ready tasks, messages, timers, hooks, publish).
+///
+/// Order: messages from one core to one other arrive in the order in which they were sent. Nothing
+/// is promised across pairs.
+///
+/// When: what is sent during a turn is published once, at its end; it arrives in a turn of the
+/// other core, which is woken if it sleeps (at most one doorbell for each sleep).
+///
+/// Back-pressure: the ring of a pair is bounded, and nobody spins for room and nothing is dropped.
+///   try_send()  for new work: refused when the ring is full. The caller keeps the work, e.g. stops
+///               reading its clients, and tries again in a later turn.
+///   send()      for what must not be refused: answers, calls, buffers on their way home. Beyond the
+///               ring it waits in a list of this core, in order, and is moved to the ring in later
+///               turns. What bounds the list is what bounds the work that was let in; more than
+///               waiting_max messages are a bug.
+/// While a list is not empty its peer is congested(): try_send() to it is refused. A core with a
+/// congested peer is woken when that has made room, and has a turn, with its hooks: there is no
+/// need to poll.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "io/backend.h"
+#include "io/interconnect.h"
+#include "proto/base/ids.h"
+
+namespace kv::io {
+
+/// Receives the messages of one kind on one core. Called from the turn, before timers and hooks; it
+/// may send. Must not be called for by a kind that nobody receives.
+class MessageReceiver {
+public:
+    virtual void on_message(CoreId from, const Message& message) noexcept = 0;
+
+protected:
+    ~MessageReceiver() = default;
+};
+
+class Mailboxes {
+public:
+    /// Kinds of messages are the program's; 0 is taken by calls (io/call.h).
+    static constexpr std::uint32_t kinds_max = 16;
+    static constexpr std::uint32_t call_kind = 0;
+    /// Messages taken in one turn, from all peers together; the rest is for the next turn.
+    static constexpr std::size_t messages_per_turn_max = 256;
+    /// Messages to one peer that wait for room in its ring.
+    static constexpr std::size_t waiting_max = 65'536;
+
+    /// Without an interconnect the core is alone: there is nobody to send to.
+    Mailboxes(Backend& backend, CoreId core, Interconnect* interconnect);
+    Mailboxes(const Mailboxes&) = delete;
+    Mailboxes& operator=(const Mailboxes&) = delete;
+
+    CoreId core() const noexcept { return core_; }
+    /// Of the node, this one among them.
+    std::size_t cores() const noexcept { return peers_.empty() ? 1 : peers_.size(); }
+
+    /// Before the first message of that kind can arrive, e.g. before the cores run, or in a call
+    /// that the senders wait for. The receiver outlives the traffic.
+    void set_receiver(std::uint32_t kind, MessageReceiver& receiver) noexcept;
+
+    /// `to` is another core. False: the ring is full or its peer congested; nothing was sent.
+    [[nodiscard]] bool try_send(CoreId to, const Message& message) noexcept;
+    void send(CoreId to, const Message& message);
+    bool congested(CoreId to) const noexcept {
+        return !peers_.empty() && !peers_[to.value()].waiting.empty();
+    }
+    /// Whether any peer is.
+    bool congested() const noexcept { return congested_ != 0; }
+
+    struct Counters {
+        std::uint64_t sent = 0;
+        std::uint64_t received = 0;
+        std::uint64_t doorbells = 0;   ///< rung for others
+        std::uint64_t full_rings = 0;  ///< sends that found no room: refused, or made to wait
+        std::uint64_t sleeps = 0;      ///< waits begun with peers that may ring
+    };
+    const Counters& counters() const noexcept { return counters_; }
+
+    // For the reactor.
+
+    /// Moves what waits for room, and takes messages. True: more of them wait.
+    bool receive();
+    /// The end of a turn.
+    void publish();
+    /// Says that this core is about to wait. False: something arrived meanwhile; do not wait.
+    [[nodiscard]] bool try_sleep() noexcept;
+    void wake_up() noexcept;
+    /// The simulator's process crash: nothing is sent any more.
+    void abandon() noexcept;
+
+private:
+    struct Peer {
+        Interconnect::Pair* out = nullptr;  ///< null: this core itself
+        Interconnect::Pair* in = nullptr;
+        std::deque<Message> waiting;  ///< for room in `out`
+    };
+    void move_waiting(std::size_t to);
+    void take_from(std::size_t from, std::size_t& budget);
+    void ring(std::size_t core) noexcept;
+
+    Backend& backend_;
+    const CoreId core_;
+    Interconnect* const interconnect_;
+    std::vector<Peer> peers_;  ///< by core; empty: alone
+    std::array<MessageReceiver*, kinds_max> receivers_{};
+    std::size_t first_ = 0;      ///< whose messages are taken first: it changes with every turn
+    std::size_t congested_ = 0;  ///< peers with messages that wait
+    bool sleeping_ = false;
+    Counters counters_;
+};
+
+}  // namespace kv::io
