@@ -16,37 +16,45 @@ Mailboxes::Mailboxes(Backend& backend, CoreId core, Interconnect* interconnect)
     }
 }
 
-void Mailboxes::set_receiver(std::uint32_t kind, MessageReceiver& receiver) noexcept {
+void Mailboxes::set_receiver(std::uint32_t kind, MessageReceiver* receiver) noexcept {
     KV_ASSERT(kind < kinds_max);
-    receivers_[kind] = &receiver;
+    receivers_[kind] = receiver;
+}
+
+bool Mailboxes::try_stage(Peer& peer, const Message& message) noexcept {
+    if (!peer.congested && peer.out->mailbox.try_stage(message)) {
+        ++counters_.sent;
+        return true;
+    }
+    if (!peer.congested) ++congested_;
+    peer.congested = true;
+    ++counters_.full_rings;
+    return false;
 }
 
 bool Mailboxes::try_send(CoreId to, const Message& message) noexcept {
     KV_ASSERT(to.value() < peers_.size() && to != core_);
-    Peer& peer = peers_[to.value()];
-    if (!peer.waiting.empty() || !peer.out->mailbox.try_stage(message)) {
-        ++counters_.full_rings;
-        return false;
-    }
-    ++counters_.sent;
-    return true;
+    return try_stage(peers_[to.value()], message);
 }
 
 void Mailboxes::send(CoreId to, const Message& message) {
-    if (try_send(to, message)) return;
+    KV_ASSERT(to.value() < peers_.size() && to != core_);
     Peer& peer = peers_[to.value()];
+    if (try_stage(peer, message)) return;
     KV_ASSERT(peer.waiting.size() < waiting_max, "core {} is not read", to.value());
-    if (peer.waiting.empty()) ++congested_;
     peer.waiting.push_back(message);
     ++counters_.sent;
 }
 
-void Mailboxes::move_waiting(std::size_t to) {
-    Peer& peer = peers_[to];
-    if (peer.waiting.empty()) return;
+void Mailboxes::move_waiting(Peer& peer) {
+    if (!peer.congested) return;
     while (!peer.waiting.empty() && peer.out->mailbox.try_stage(peer.waiting.front()))
         peer.waiting.pop_front();
-    if (peer.waiting.empty()) --congested_;
+    if (!peer.waiting.empty() || !peer.out->mailbox.has_room()) return;
+    peer.congested = false;
+    --congested_;
+    // Not asked for any more. The consumer may be about to see it set: then it rings once in vain.
+    peer.out->wants_room.store(false, std::memory_order_seq_cst);
 }
 
 void Mailboxes::take_from(std::size_t from, std::size_t& budget) {
@@ -74,7 +82,7 @@ bool Mailboxes::receive() {
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const std::size_t peer = (first_ + i) % peers_.size();
         if (peer == core_.value()) continue;
-        move_waiting(peer);
+        move_waiting(peers_[peer]);
         if (budget != 0) take_from(peer, budget);
         more |= budget == 0 && !peers_[peer].in->mailbox.empty();
     }
@@ -107,7 +115,7 @@ bool Mailboxes::try_sleep() noexcept {
     for (Peer& peer : peers_) {
         if (peer.in == nullptr) continue;
         busy |= !peer.in->mailbox.empty();
-        if (peer.waiting.empty()) continue;
+        if (!peer.congested) continue;
         peer.out->wants_room.store(true, std::memory_order_seq_cst);
         busy |= peer.out->mailbox.has_room();
     }
@@ -127,7 +135,6 @@ void Mailboxes::wake_up() noexcept {
 
 void Mailboxes::abandon() noexcept {
     for (Peer& peer : peers_) peer.waiting.clear();
-    congested_ = 0;
 }
 
 }  // namespace kv::io

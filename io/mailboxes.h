@@ -11,14 +11,14 @@
 ///
 /// Back-pressure: the ring of a pair is bounded, and nobody spins for room and nothing is dropped.
 ///   try_send()  for new work: refused when the ring is full. The caller keeps the work, e.g. stops
-///               reading its clients, and tries again in a later turn.
+///               reading its clients, and tries again when the peer is no longer congested.
 ///   send()      for what must not be refused: answers, calls, buffers on their way home. Beyond the
 ///               ring it waits in a list of this core, in order, and is moved to the ring in later
 ///               turns. What bounds the list is what bounds the work that was let in; more than
 ///               waiting_max messages are a bug.
-/// While a list is not empty its peer is congested(): try_send() to it is refused. A core with a
-/// congested peer is woken when that has made room, and has a turn, with its hooks: there is no
-/// need to poll.
+/// From the first message that found the ring full on, the peer is congested(): try_send() to it is
+/// refused. That ends at the start of a turn, once all that waited is in the ring and there is room
+/// beyond. A core that sleeps is woken for it and has a turn, with its hooks: no need to poll.
 
 #include <array>
 #include <cstdint>
@@ -33,7 +33,7 @@
 namespace kv::io {
 
 /// Receives the messages of one kind on one core. Called from the turn, before timers and hooks; it
-/// may send. Must not be called for by a kind that nobody receives.
+/// may send. A message of a kind that nobody receives is a bug.
 class MessageReceiver {
 public:
     virtual void on_message(CoreId from, const Message& message) noexcept = 0;
@@ -62,16 +62,16 @@ public:
     std::size_t cores() const noexcept { return peers_.empty() ? 1 : peers_.size(); }
 
     /// Before the first message of that kind can arrive, e.g. before the cores run, or in a call
-    /// that the senders wait for. The receiver outlives the traffic.
-    void set_receiver(std::uint32_t kind, MessageReceiver& receiver) noexcept;
+    /// that the senders wait for. The receiver outlives the traffic. Null: nobody any more.
+    void set_receiver(std::uint32_t kind, MessageReceiver* receiver) noexcept;
 
     /// `to` is another core. False: the ring is full or its peer congested; nothing was sent.
     [[nodiscard]] bool try_send(CoreId to, const Message& message) noexcept;
     void send(CoreId to, const Message& message);
     bool congested(CoreId to) const noexcept {
-        return !peers_.empty() && !peers_[to.value()].waiting.empty();
+        return !peers_.empty() && peers_[to.value()].congested;
     }
-    /// Whether any peer is.
+    /// Whether any is.
     bool congested() const noexcept { return congested_ != 0; }
 
     struct Counters {
@@ -100,8 +100,10 @@ private:
         Interconnect::Pair* out = nullptr;  ///< null: this core itself
         Interconnect::Pair* in = nullptr;
         std::deque<Message> waiting;  ///< for room in `out`
+        bool congested = false;
     };
-    void move_waiting(std::size_t to);
+    bool try_stage(Peer& peer, const Message& message) noexcept;
+    void move_waiting(Peer& peer);
     void take_from(std::size_t from, std::size_t& budget);
     void ring(std::size_t core) noexcept;
 
@@ -111,7 +113,7 @@ private:
     std::vector<Peer> peers_;  ///< by core; empty: alone
     std::array<MessageReceiver*, kinds_max> receivers_{};
     std::size_t first_ = 0;      ///< whose messages are taken first: it changes with every turn
-    std::size_t congested_ = 0;  ///< peers with messages that wait
+    std::size_t congested_ = 0;  ///< how many peers are
     bool sleeping_ = false;
     Counters counters_;
 };

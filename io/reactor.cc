@@ -47,7 +47,7 @@ struct Reactor::Root {
 
 Reactor::Reactor(Backend& backend, CoreId core, Interconnect* interconnect)
     : backend_(backend), core_(core), mailboxes_(backend, core, interconnect), now_(backend.now()) {
-    mailboxes_.set_receiver(Mailboxes::call_kind, calls_);
+    mailboxes_.set_receiver(Mailboxes::call_kind, &calls_);
 }
 
 Reactor::~Reactor() {
