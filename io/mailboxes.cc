@@ -110,6 +110,7 @@ void Mailboxes::ring(std::size_t core) noexcept {
 bool Mailboxes::try_sleep() noexcept {
     if (peers_.empty()) return true;
     sleeping_ = true;
+    ++counters_.sleeps;
     interconnect_->core(core_).sleeping.store(true, std::memory_order_seq_cst);
     bool busy = false;
     for (Peer& peer : peers_) {
@@ -123,7 +124,6 @@ bool Mailboxes::try_sleep() noexcept {
         wake_up();
         return false;
     }
-    ++counters_.sleeps;
     return true;
 }
 

@@ -79,7 +79,7 @@ public:
         std::uint64_t received = 0;
         std::uint64_t doorbells = 0;   ///< rung for others
         std::uint64_t full_rings = 0;  ///< sends that found no room: refused, or made to wait
-        std::uint64_t sleeps = 0;      ///< waits begun with peers that may ring
+        std::uint64_t sleeps = 0;      ///< waits begun, those given up again at once among them
     };
     const Counters& counters() const noexcept { return counters_; }
 
