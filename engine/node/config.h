@@ -2,8 +2,8 @@
 
 /// The configuration of a node: one TOML file, every key with a default, so that no file at all
 /// makes a durable single node on loopback. Config is plain data; what each key means, its unit and
-/// its bounds are rows of one table in config.cc, from which parsing, printing, overriding and the
-/// documentation all follow. conf/kv-server.toml is what print_config writes for the defaults.
+/// its bounds are rows of one table (config_table.cc), from which parsing, printing, overriding and
+/// the documentation all follow. conf/kv-server.toml is what print_config writes for the defaults.
 ///
 /// Errors have code Errc::config and one line for each thing that is wrong:
 ///
