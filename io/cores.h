@@ -3,13 +3,13 @@
 /// Cores: the reactors of a node on io_uring, one per core, each on a thread of its own but the
 /// first, which is on the thread that runs the node.
 ///
-///     start()      makes every ring and every reactor, each on its own thread. No turn yet: objects
-///                  for a core may be built on its reactor from the calling thread.
-///     run()        all of them turn, the first one here, until the first one is stopped; then the
-///                  others are. The program has come to rest by then: what they still had to say to
-///                  each other is not said any more.
-///     ~Cores       each thread destroys its reactor and its ring; joined. Only when no operation is
-///                  in flight; a program that ends in the middle of things ends with _exit.
+///     start()   makes every ring and every reactor, each on its own thread. No turn yet: objects
+///               for a core may be built on its reactor from the calling thread.
+///     run()     all of them turn, the first one here, until the first one is stopped; then the
+///               others are. The program has come to rest by then: what they still had to say to
+///               each other is not said any more.
+///     ~Cores    each thread destroys its reactor and its ring, and ends. Only when no operation is
+///               in flight; a program that ends in the middle of things ends with _exit.
 ///
 /// With one core there is no thread beside the caller's.
 

@@ -74,19 +74,17 @@ void Mailboxes::take_from(std::size_t from, std::size_t& budget) {
     }
 }
 
-bool Mailboxes::receive() {
-    if (peers_.empty()) return false;
+// What is beyond the budget is found by try_sleep(), and so by the next turn.
+void Mailboxes::receive() {
+    if (peers_.empty()) return;
     std::size_t budget = messages_per_turn_max;
     first_ = (first_ + 1) % peers_.size();
-    bool more = false;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const std::size_t peer = (first_ + i) % peers_.size();
         if (peer == core_.value()) continue;
         move_waiting(peers_[peer]);
-        if (budget != 0) take_from(peer, budget);
-        more |= budget == 0 && !peers_[peer].in->mailbox.empty();
+        take_from(peer, budget);
     }
-    return more;
 }
 
 void Mailboxes::publish() {

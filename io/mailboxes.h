@@ -12,10 +12,10 @@
 /// Back-pressure: the ring of a pair is bounded, and nobody spins for room and nothing is dropped.
 ///   try_send()  for new work: refused when the ring is full. The caller keeps the work, e.g. stops
 ///               reading its clients, and tries again when the peer is no longer congested.
-///   send()      for what must not be refused: answers, calls, buffers on their way home. Beyond the
-///               ring it waits in a list of this core, in order, and is moved to the ring in later
-///               turns. What bounds the list is what bounds the work that was let in; more than
-///               waiting_max messages are a bug.
+///   send()      for what must not be refused: answers, calls, buffers on their way home. Beyond
+///               the ring it waits in a list of this core, in order, and is moved to the ring in
+///               later turns. What bounds the list is what bounds the work that was let in; more
+///               than waiting_max messages are a bug.
 /// From the first message that found the ring full on, the peer is congested(): try_send() to it is
 /// refused. That ends at the start of a turn, once all that waited is in the ring and there is room
 /// beyond. A core that sleeps is woken for it and has a turn, with its hooks: no need to poll.
@@ -85,11 +85,11 @@ public:
 
     // For the reactor.
 
-    /// Moves what waits for room, and takes messages. True: more of them wait.
-    bool receive();
+    /// Moves what waits for room, and takes messages.
+    void receive();
     /// The end of a turn.
     void publish();
-    /// Says that this core is about to wait. False: something arrived meanwhile; do not wait.
+    /// Says that this core is about to wait. False: there are messages or there is room; do not.
     [[nodiscard]] bool try_sleep() noexcept;
     void wake_up() noexcept;
     /// The simulator's process crash: nothing is sent any more.

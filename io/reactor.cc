@@ -115,7 +115,7 @@ void Reactor::turn(Duration wait_max) {
     mailboxes_.wake_up();
     now_ = backend_.now();
     ready_.run();
-    if (mailboxes_.receive()) turn_wanted_ = true;
+    mailboxes_.receive();
     // After the completions: a timer that guards against silence must not fire while what it waits
     // for lies unread.
     timers_.fire(now_);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Runs the GoogleTest programs of a build folder and counts the cases that really ran.
 
-    scripts/run_tests.py BUILD_FOLDER [--only unit,compiler] [--jobs N] [--totals FILE]
+    scripts/run_tests.py BUILD_FOLDER [--only unit,compiler] [--suite NAME] [--jobs N]
+                         [--totals FILE]
 
-The programs are those that Meson knows as tests. One line each; what failed is shown with the end
-of its output. The counts are appended to FILE as "passed failed". Exit code 1 when anything failed.
+The programs are those that Meson knows as tests, or those of one of its suites. One line
+each; what failed is shown with the end of its output. The counts are appended to FILE as "passed
+failed". Exit code 1 when anything failed.
 """
 
 import argparse
@@ -124,6 +126,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--only", default="", help="folders below tests/, separated by commas")
+    parser.add_argument("--suite", default="", help="of Meson's: `suite` of test()")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--totals", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -131,6 +134,8 @@ def main():
     build = arguments.build.resolve()
     only = set(filter(None, arguments.only.split(",")))
     tests = [t for t in discover(build) if not only or t["group"] in only]
+    if arguments.suite:
+        tests = [t for t in tests if f"kv_store:{arguments.suite}" in t["suite"]]
     folder = build / "test-logs"
     folder.mkdir(exist_ok=True)
 

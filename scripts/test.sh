@@ -104,6 +104,15 @@ build_sanitized() {
         ninja -C build-asan -j "$(jobs_count)"
 }
 
+# Only what runs threads of ours beside each other: the programs of the suite `threads`.
+build_tsan() {
+    CC=clang-19 CXX=clang++-19 configure build-tsan \
+        -Dbuildtype=plain -Doptimization=1 -Ddebug=false -Db_ndebug=false \
+        -Db_sanitize=thread -Db_lundef=false -Ddchecks=true -Dtests=true -Dwerror=true \
+        -Dcpp_args='-gline-tables-only' &&
+        ninja -C build-tsan -j "$(jobs_count)" thread_tests
+}
+
 run_release() { python3 scripts/run_tests.py build --totals "$totals" "$@"; }
 
 run_sanitized() {
@@ -112,6 +121,14 @@ run_sanitized() {
     export UBSAN_OPTIONS=print_stacktrace=1
     export ASAN_SYMBOLIZER_PATH=/usr/lib/llvm-19/bin/llvm-symbolizer
     python3 scripts/run_tests.py build-asan --totals "$totals"
+}
+
+# One program at a time: each wants all cores.
+run_tsan() {
+    export KV_TEST_SANITIZED=1
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    export TSAN_SYMBOLIZER_PATH=/usr/lib/llvm-19/bin/llvm-symbolizer
+    python3 scripts/run_tests.py build-tsan --suite threads --jobs 1 --totals "$totals"
 }
 
 check_format() {
@@ -158,6 +175,9 @@ if stage "build release" quiet build_release; then
 fi
 if stage "build sanitized" quiet build_sanitized; then
     stage "tests sanitized" live run_sanitized || true
+fi
+if stage "build tsan" quiet build_tsan; then
+    stage "tests tsan" live run_tsan || true
 fi
 stage "clang-format" quiet check_format || true
 if [[ -f build-asan/compile_commands.json ]]; then

@@ -1,6 +1,6 @@
 /// Several cores of one process in the simulator, under many seeds: rings of two slots, doorbells
-/// that come late, turns in any order. No scene arms a timer, so that a lost wake-up is a scene that
-/// never ends.
+/// that come late, turns in any order. No scene arms a timer: a lost wake-up is a scene that never
+/// ends.
 
 #include <gtest/gtest.h>
 
@@ -116,8 +116,8 @@ struct Played {
     bool operator==(const Played&) const = default;
 };
 
-/// A process is killed in the midst of calls and a flood, wherever its cores are just then; the next
-/// one has another number of cores.
+/// A process is killed in the midst of calls and a flood, wherever its cores are just then; the
+/// next one has another number of cores.
 Played kill_and_restart(std::uint64_t seed) {
     Played played;
     SimWorld world(seed, rough(seed));
