@@ -1,8 +1,7 @@
-// kv-server: reads its configuration, starts a Node on an io_uring reactor, stops it on SIGTERM.
+// kv-server: reads its configuration, starts a Node on reactors of io_uring, stops it on SIGTERM.
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@
 #include "bin/kv-server/leak_check.h"
 #include "engine/node/node.h"
 #include "io/await.h"
-#include "io/uring/uring_backend.h"
+#include "io/cores.h"
 #include "proto/base/log.h"
 
 namespace kv {
@@ -68,34 +67,28 @@ void open_standard_descriptors() {
     if (fd >= 0) close(fd);
 }
 
-bool pin_to(std::int32_t cpu) {
-    if (cpu < 0) return true;
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(static_cast<unsigned>(cpu), &cpus);
-    return sched_setaffinity(0, sizeof cpus, &cpus) == 0;
-}
-
 /// The process, from its start to its end.
 class Process {
 public:
     Process(Config config, int signals) : config_(std::move(config)), signals_(signals) {}
 
     int run() {
-        auto backend = io::UringBackend::create();
-        if (!backend) {
-            fmt::print(stderr, "kv-server: {}\n", backend.error().text());
-            return exit_failure;
+        io::CoresOptions options;
+        options.cpus = {config_.reactor.cpu};
+        auto cores = io::Cores::start(options);
+        if (!cores) {
+            fmt::print(stderr, "kv-server: {}\n", cores.error().text());
+            return cores.error().code == Errc::config ? exit_usage : exit_failure;
         }
-        backend_ = *std::move(backend);
+        cores_ = *std::move(cores);
+        reactor_ = cores_->reactors().front();
         log::set_wall_clock(
             [](void* context) { return static_cast<io::Backend*>(context)->wall_ns(); },
-            backend_.get());
-        reactor_ = std::make_unique<io::Reactor>(*backend_);
+            &reactor_->backend());
         node_ = std::make_unique<Node>(*reactor_, config_, static_cast<std::uint64_t>(getpid()));
         reactor_->spawn(serve());
         reactor_->spawn(watch_signals());
-        reactor_->run();
+        cores_->run();
         return node_->failure() ? exit_failure : exit_code_;
     }
 
@@ -119,14 +112,14 @@ private:
         const wal::RecoveryReport& recovery = report.recovery;
         const double ms = std::chrono::duration<double, std::milli>(report.recovery_time).count();
         const char* after = report.created ? "new" : recovery.clean ? "clean_stop" : "crash";
-        log::info("ready", log::field("address", node_->endpoint().text()), log::field("cores", 1),
-                  log::field("shards", node_->replicas().shards()),
-                  log::field("data_dir", config_.node.data_dir), log::field("boot", report.boot),
-                  log::field("io", backend_->describe()),
-                  log::field("recovery_ms", fmt::format("{:.1f}", ms)), log::field("after", after),
-                  log::field("keys", report.keys), log::field("records", recovery.records),
-                  log::field("segments", recovery.segments),
-                  log::field("log_bytes", recovery.bytes));
+        log::info(
+            "ready", log::field("address", node_->endpoint().text()),
+            log::field("cores", cores_->size()), log::field("shards", node_->replicas().shards()),
+            log::field("data_dir", config_.node.data_dir), log::field("boot", report.boot),
+            log::field("io", reactor_->backend().describe()),
+            log::field("recovery_ms", fmt::format("{:.1f}", ms)), log::field("after", after),
+            log::field("keys", report.keys), log::field("records", recovery.records),
+            log::field("segments", recovery.segments), log::field("log_bytes", recovery.bytes));
     }
 
     io::Task<void> stop() {
@@ -164,8 +157,8 @@ private:
 
     const Config config_;
     const int signals_;
-    std::unique_ptr<io::UringBackend> backend_;
-    std::unique_ptr<io::Reactor> reactor_;
+    std::unique_ptr<io::Cores> cores_;
+    io::Reactor* reactor_ = nullptr;  ///< the first core's: it serves signals, too
     std::unique_ptr<Node> node_;
     int exit_code_ = exit_clean;
     bool started_ = false;
@@ -188,12 +181,6 @@ int run(int argc, char** argv) {
     const int signals = open_signals();
     log::start(line->config.log.level, line->config.node.id.value());
     fit_descriptors(line->config);
-    if (!pin_to(line->config.reactor.cpu)) {
-        log::critical("reactor.cpu names a CPU that this process may not use",
-                      log::field("cpu", line->config.reactor.cpu));
-        log::stop();
-        return exit_usage;
-    }
     // Not destroyed: the kernel may still hold operations of a node that failed, and giving back
     // gigabytes block by block would only delay the exit. Static, so that it stays reachable.
     static Process* const process = new Process(line->config, signals);
