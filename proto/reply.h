@@ -7,7 +7,7 @@
 ///     ok              OK              OK               ok          +OK
 ///     pong            PONG            PONG             ok, value   +PONG, bulk
 ///     value           VALUE v         VALUE            value       bulk
-///     absent          NOT_FOUND       NOT_FOUND        absent      nil
+///     absent          NOT_FOUND       NOT_FOUND        absent      nil; RESP3: null
 ///     deleted         DELETED,        DELETED,         integer     integer
 ///                     NOT_FOUND       NOT_FOUND
 ///     integer         VALUE n         VALUE            integer     integer
@@ -15,6 +15,11 @@
 ///     values          -               -                array       array, nil for absent ones
 ///     keys            KEYS, sorted    KEYS             array       array
 ///     strings         -               -                array       array
+///     pairs           -               -                array       array; RESP3: map
+///     simple          VALUE v         VALUE            value       +v
+///     verbatim        VALUE v         VALUE            value       bulk; RESP3: verbatim
+///     scanned         -               -                array       array of cursor and array
+///     compose         -               -                -           whatever nests
 ///     empty_array     KEYS            KEYS             array       empty array
 ///     error           ERROR text      ERROR            error       -PREFIX text
 ///     redirect        REDIRECT addr   REDIRECT         redirect    -MOVED slot addr
@@ -31,6 +36,7 @@
 #include "proto/binary/binary_codec.h"
 #include "proto/command.h"
 #include "proto/resp/resp_codec.h"
+#include "proto/resp/resp_writer.h"
 #include "proto/text/text_codec.h"
 
 namespace kv {
@@ -48,7 +54,8 @@ public:
             case Protocol::binary: return binary::append_empty(out_, binary::ReplyStatus::ok);
             case Protocol::binary_extended:
                 return binary::append_extended_empty(out_, request_id_, binary::Kind::ok);
-            case Protocol::resp: return resp::append_ok(out_);
+            case Protocol::resp:
+            case Protocol::resp3: return resp::append_ok(out_);
         }
     }
 
@@ -59,7 +66,8 @@ public:
             case Protocol::binary: return binary::append_value(out_, value);
             case Protocol::binary_extended:
                 return binary::append_extended_value(out_, request_id_, value);
-            case Protocol::resp: return resp::append_bulk(out_, value);
+            case Protocol::resp:
+            case Protocol::resp3: return resp::append_bulk(out_, value);
         }
     }
 
@@ -72,6 +80,7 @@ public:
             case Protocol::binary_extended:
                 return binary::append_extended_empty(out_, request_id_, binary::Kind::absent);
             case Protocol::resp: return resp::append_nil(out_);
+            case Protocol::resp3: return resp::append_null(out_);
         }
     }
 
@@ -85,7 +94,8 @@ public:
                                                             : binary::ReplyStatus::not_found);
             case Protocol::binary_extended:
                 return binary::append_extended_integer(out_, request_id_, count);
-            case Protocol::resp: return resp::append_integer(out_, count);
+            case Protocol::resp:
+            case Protocol::resp3: return resp::append_integer(out_, count);
         }
     }
 
@@ -98,8 +108,21 @@ public:
     void values(std::span<const std::optional<std::string_view>> values);
     /// KEYS, in any order.
     void keys(std::span<const std::string_view> keys);
-    /// CONFIG GET: names and values in turn.
     void strings(std::span<const std::string_view> strings);
+    /// Names and values in turn.
+    void pairs(std::span<const std::string_view> strings);
+    void simple(std::string_view text);
+    /// Lines for people.
+    void verbatim(std::string_view text);
+    /// A step of SCAN; extended: the cursor is the first item, the keys follow.
+    void scanned(std::uint64_t cursor, std::span<const std::string_view> keys);
+    /// What only RESP can carry: f(resp::Writer&) writes one reply.
+    template <typename F>
+    void compose(F&& f) {
+        if (!is_resp(protocol_)) return cannot_carry();
+        resp::Writer writer(out_, protocol_ == Protocol::resp3);
+        f(writer);
+    }
     void empty_array() { keys({}); }
     /// `text` without any prefix of the protocol; it may echo untrusted bytes.
     void error(Errc error, std::string_view text);

@@ -1,51 +1,17 @@
 #include "proto/request_check.h"
 
 #include <algorithm>
-#include <charconv>
 
-#include "proto/base/assert.h"
+#include "proto/base/integer.h"
+#include "proto/command_options.h"
+#include "proto/command_table.h"
 #include "proto/line.h"
 
 namespace kv {
 
 namespace {
 
-constexpr std::size_t any_number = SIZE_MAX;
 constexpr std::size_t host_bytes_max = 255;
-
-/// How many arguments a verb takes, and which of them are keys and values.
-struct Shape {
-    std::string_view name;
-    std::size_t args_min;
-    std::size_t args_max;
-    enum Roles { other, keys, key_value_pairs, payload } roles;
-};
-
-Shape shape(Verb verb) noexcept {
-    switch (verb) {
-        case Verb::invalid: return {"invalid", 0, any_number, Shape::other};
-        case Verb::ping: return {"ping", 0, 1, Shape::payload};
-        case Verb::echo: return {"echo", 1, 1, Shape::payload};
-        case Verb::get: return {"get", 1, 1, Shape::keys};
-        case Verb::set: return {"set", 2, 2, Shape::key_value_pairs};
-        case Verb::del: return {"del", 1, any_number, Shape::keys};
-        case Verb::exists: return {"exists", 1, any_number, Shape::keys};
-        case Verb::mget: return {"mget", 1, any_number, Shape::keys};
-        case Verb::mset: return {"mset", 2, any_number, Shape::key_value_pairs};
-        case Verb::keys: return {"keys", 0, 1, Shape::payload};
-        case Verb::dbsize: return {"dbsize", 0, 0, Shape::other};
-        case Verb::flushall: return {"flushall", 0, any_number, Shape::other};
-        case Verb::command: return {"command", 0, any_number, Shape::other};
-        case Verb::config_get: return {"config|get", 1, any_number, Shape::other};
-        case Verb::info: return {"info", 0, any_number, Shape::other};
-        case Verb::select: return {"select", 1, 1, Shape::other};
-        case Verb::quit: return {"quit", 0, any_number, Shape::other};
-        case Verb::client_setinfo: return {"client|setinfo", 2, 2, Shape::other};
-        case Verb::add_server: return {"addserver", 4, 4, Shape::other};
-        case Verb::remove_server: return {"removeserver", 1, 1, Shape::other};
-    }
-    KV_UNREACHABLE("Verb {}", static_cast<unsigned>(verb));
-}
 
 void check_flushall(Request& request) {
     if (request.args.empty()) return;
@@ -55,12 +21,13 @@ void check_flushall(Request& request) {
 }
 
 void check_select(Request& request) {
-    const std::string_view text = request.args[0];
-    std::int32_t number = 0;
-    const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc{} || stop != text.data() + text.size()) {
-        refuse(request, Errc::syntax, "value is not an integer or out of range");
-    } else if (number != 0) {
+    const auto number = parse_integer(request.args[0]);
+    if (!number) {
+        refuse(request, Errc::syntax, sentence(Errc::not_integer));
+    } else if (*number < INT32_MIN || *number > INT32_MAX) {
+        refuse(request, Errc::syntax,
+               "value is out of range, value must between -2147483648 and 2147483647");
+    } else if (*number != 0) {
         refuse(request, Errc::syntax, "DB index is out of range");
     }
 }
@@ -101,24 +68,92 @@ void check_remove_server(Request& request) {
     refuse(request, Errc::syntax, "REMOVESERVER: invalid node id");
 }
 
-void check_sizes(Request& request, Shape::Roles roles, const RequestLimits& limits) {
-    for (std::size_t at = 0; at < request.args.size(); ++at) {
-        const std::size_t bytes = request.args[at].size();
-        const bool is_key =
-            roles == Shape::keys || (roles == Shape::key_value_pairs && at % 2 == 0);
-        if (is_key && (bytes == 0 || bytes > limits.key_bytes_max)) {
-            return refuse(request, Errc::key_size, sentence(Errc::key_size));
-        }
-        if (!is_key && bytes > limits.value_bytes_max) {
-            return refuse(request, Errc::value_size, sentence(Errc::value_size));
-        }
+void check_integers(Request& request, std::size_t first) {
+    for (const std::string_view arg : request.args.subspan(first)) {
+        if (parse_integer(arg)) continue;
+        return refuse(request, Errc::not_integer, sentence(Errc::not_integer));
     }
+}
+
+/// What is subtracted is added with its sign turned, and the lowest number has no such.
+void check_decrby(Request& request) {
+    check_integers(request, 1);
+    if (request.verb == Verb::invalid || parse_integer(request.args[1]) != INT64_MIN) return;
+    refuse(request, Errc::overflow, "decrement would overflow");
+}
+
+void check_wait(Request& request) {
+    if (!parse_integer(request.args[0])) {
+        return refuse(request, Errc::not_integer, sentence(Errc::not_integer));
+    }
+    const auto timeout = parse_integer(request.args[1]);
+    if (!timeout) {
+        refuse(request, Errc::not_integer, "timeout is not an integer or out of range");
+    } else if (*timeout < 0) {
+        refuse(request, Errc::syntax, "timeout is negative");
+    }
+}
+
+/// The outcome of parsing options, which is not needed yet.
+template <typename T>
+void require(Request& request, const Result<T>& parsed) {
+    if (!parsed) refuse(request, parsed.error().code, parsed.error().text());
+}
+
+void check_sizes(Request& request, const CommandRow& row, const RequestLimits& limits) {
+    const std::size_t name_words = row.name_words();
+    bool keys_fit = true;
+    for_each_key(row, request.args.size() + name_words, [&](std::size_t word) {
+        const std::size_t bytes = request.args[word - name_words].size();
+        keys_fit = keys_fit && bytes != 0 && bytes <= limits.key_bytes_max;
+    });
+    if (!keys_fit) return refuse(request, Errc::key_size, sentence(Errc::key_size));
+    std::size_t too_long = 0;
+    for (const std::string_view arg : request.args) too_long += arg.size() > limits.value_bytes_max;
+    for_each_key(row, request.args.size() + name_words, [&](std::size_t word) {
+        too_long -= request.args[word - name_words].size() > limits.value_bytes_max;
+    });
+    if (too_long != 0) refuse(request, Errc::value_size, sentence(Errc::value_size));
+}
+
+void check_options(Request& request) {
+    const Args args = request.args;
+    switch (request.verb) {
+        case Verb::set: return require(request, parse_set_options(args.subspan(2)));
+        case Verb::delex: return require(request, parse_delex_options(args.subspan(1)));
+        case Verb::scan: return require(request, parse_scan_options(args));
+        case Verb::getex: return require(request, check_getex_options(args.subspan(1)));
+        case Verb::memory_usage:
+            return require(request, check_memory_usage_options(args.subspan(1)));
+        case Verb::incrby:
+        case Verb::getrange:
+        case Verb::substr: return check_integers(request, 1);
+        case Verb::decrby: return check_decrby(request);
+        case Verb::wait: return check_wait(request);
+        case Verb::flushall:
+        case Verb::flushdb: return check_flushall(request);
+        case Verb::select: return check_select(request);
+        case Verb::client_setinfo: return check_client_setinfo(request);
+        case Verb::add_server: return check_add_server(request);
+        case Verb::remove_server: return check_remove_server(request);
+        default: return;  // nothing beyond the number of arguments
+    }
+}
+
+/// More than the row's arity says.
+bool takes(const Request& request, const CommandRow& row) noexcept {
+    const std::size_t args = request.args.size();
+    const bool lines = request.protocol != Protocol::resp && request.verb == Verb::keys;
+    if (lines && args == 0) return true;  // all keys
+    if (request.verb == Verb::mset && args % 2 != 0) return false;
+    if (request.verb == Verb::ping && args > 1) return false;
+    return row.takes(args + row.name_words());
 }
 
 }  // namespace
 
 std::string_view command_name(Verb verb) noexcept {
-    return shape(verb).name;
+    return verb == Verb::invalid ? "invalid" : command_row(verb).name;
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
@@ -140,18 +175,10 @@ void refuse_arity(Request& request, std::string_view command) {
 }
 
 void check_request_fully(Request& request, const RequestLimits& limits) {
-    const Shape expected = shape(request.verb);
-    const std::size_t args = request.args.size();
-    const bool pairs_fit = expected.roles != Shape::key_value_pairs || args % 2 == 0;
-    if (args < expected.args_min || args > expected.args_max || !pairs_fit) {
-        return refuse_arity(request, expected.name);
-    }
-    if (expected.roles != Shape::other) return check_sizes(request, expected.roles, limits);
-    if (request.verb == Verb::flushall) return check_flushall(request);
-    if (request.verb == Verb::select) return check_select(request);
-    if (request.verb == Verb::client_setinfo) return check_client_setinfo(request);
-    if (request.verb == Verb::add_server) return check_add_server(request);
-    if (request.verb == Verb::remove_server) return check_remove_server(request);
+    const CommandRow& row = command_row(request.verb);
+    if (!takes(request, row)) return refuse_arity(request, row.name);
+    check_sizes(request, row, limits);
+    if (request.verb != Verb::invalid) check_options(request);
 }
 
 }  // namespace kv

@@ -1,25 +1,27 @@
 #pragma once
 
 /// The checks of a request that no protocol words differently: number of arguments, sizes of keys
-/// and values, contents of the administrative ones. A codec calls check_request once it knows verb
+/// and values, options. A codec calls check_request once it knows verb
 /// and arguments; what passes needs no further syntax check by whoever executes it:
 ///
 ///     select                     its argument is 0, the only database
-///     flushall                   no argument, or ASYNC or SYNC in any case
+///     flushall, flushdb          no argument, or ASYNC or SYNC in any case
 ///     mset                       an even number of arguments, at least two
+///     set, delex, scan, getex,   their options (proto/command_options.h)
+///     memory_usage
+///     incrby, decrby             a decimal number of 64 bits; what is to be added is one too
+///     getrange, substr           two decimal numbers of 64 bits
+///     wait                       two decimal numbers, the second not negative
 ///     client_setinfo             LIB-NAME or LIB-VER in any case, then printable bytes
 ///     add_server, remove_server  ids 1..2^32-1, ports 1..65535, decimal; a host of 1..255 bytes
 ///     every key                  1..key_bytes_max bytes
-///     values, messages           at most value_bytes_max bytes
+///     everything else            at most value_bytes_max bytes
 
 #include <string_view>
 
 #include "proto/command.h"
 
 namespace kv {
-
-/// The last verb: all numbers from 1 to it are verbs.
-inline constexpr Verb verb_last = Verb::remove_server;
 
 /// The verb's name as errors spell it: "get", "config|get".
 std::string_view command_name(Verb verb) noexcept;

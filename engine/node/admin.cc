@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "engine/node/command_info.h"
 #include "engine/node/glob.h"
 #include "engine/node/server.h"
 #include "proto/request_check.h"
@@ -30,6 +31,50 @@ std::string hex_of(StoreId id) {
 }
 
 }  // namespace
+
+void Server::answer_node(const Request& request, ReplyWriter& reply) {
+    switch (request.verb) {
+        case Verb::command:
+        case Verb::command_count:
+        case Verb::command_list:
+        case Verb::command_info:
+        case Verb::command_docs:
+        case Verb::command_getkeys:
+        case Verb::command_getkeysandflags: return answer_command_info(request, reply);
+        case Verb::command_help:
+        case Verb::client_help:
+        case Verb::config_help:
+        case Verb::object_help:
+        case Verb::memory_help:
+        case Verb::slowlog_help: return answer_help(request.verb, reply);
+        case Verb::config_get: return answer_config_get(request.args, reply);
+        case Verb::info: return reply.verbatim(info(request.args));
+        // Everything acknowledged is on disk, always; there are no replicas to wait for.
+        case Verb::lastsave: return reply.integer(reactor.wall_ns() / 1'000'000'000);
+        case Verb::wait: return reply.integer(0);
+        case Verb::time: {
+            const std::int64_t us = reactor.wall_ns() / 1000;
+            const std::string seconds = std::to_string(us / 1'000'000);
+            const std::string rest = std::to_string(us % 1'000'000);
+            const std::string_view both[] = {seconds, rest};
+            return reply.strings(both);
+        }
+        case Verb::role:
+            return reply.compose([&](resp::Writer& out) {
+                out.array(3);
+                out.bulk("master");
+                out.integer(static_cast<std::int64_t>(replicas.log().counters().batches));
+                out.array(0);
+            });
+        case Verb::add_server:
+            return reply.error(Errc::static_membership,
+                               "ADDSERVER not available in standalone mode");
+        case Verb::remove_server:
+            return reply.error(Errc::static_membership,
+                               "REMOVESERVER not available in standalone mode");
+        default: return reply.error(Errc::unsupported);
+    }
+}
 
 std::string Server::info(std::span<const std::string_view> sections) {
     const auto wants = [&](std::string_view name) {
@@ -132,21 +177,6 @@ std::string Server::info(std::span<const std::string_view> sections) {
     return out;
 }
 
-void Server::answer_command(std::span<const std::string_view> args, ReplyWriter& reply) {
-    const std::string_view sub = args.empty() ? std::string_view() : args[0];
-    std::vector<std::string_view> names;
-    for (int verb = 1; verb <= static_cast<int>(verb_last); ++verb) {
-        names.push_back(command_name(static_cast<Verb>(verb)));
-    }
-    if (equals_ignoring_case(sub, "count")) {
-        reply.integer(static_cast<std::int64_t>(names.size()));
-    } else if (equals_ignoring_case(sub, "list")) {
-        reply.strings(names);
-    } else {
-        reply.empty_array();  // DOCS and INFO: clients fall back to what they know
-    }
-}
-
 void Server::answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply) {
     const std::pair<std::string_view, std::string> parameters[] = {
         {"appendfsync", "always"},
@@ -171,7 +201,7 @@ void Server::answer_config_get(std::span<const std::string_view> patterns, Reply
         found.push_back(name);
         found.push_back(value);
     }
-    reply.strings(found);
+    reply.pairs(found);
 }
 
 }  // namespace kv

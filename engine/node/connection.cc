@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/node/write_command.h"
 #include "proto/base/log.h"
 
 namespace kv {
@@ -139,7 +140,8 @@ void Connection::release_answered() {
         if (slot.rendered) {
             output_.append(slot.bytes);
         } else {
-            reply_of_write(slot);
+            ReplyWriter reply(slot.protocol, slot.request_id, output_);
+            answer_write(slot, reply);
         }
         pipeline_.pop();
     }

@@ -33,7 +33,7 @@ public:
     void start();
     /// A command of request `number` was applied.
     void on_applied(std::uint64_t number, const Store::Applied& result) noexcept;
-    /// The commands that GET `number` waited for are applied, and no later one is.
+    /// The commands that read `number` waited for are applied, and no later one is.
     void on_readable(std::uint64_t number, const Store& store) noexcept;
     /// Collects what is answered, in order, goes on with input that was held back, and sends. When
     /// the turn ends.
@@ -68,16 +68,17 @@ private:
     void stage(const Request& request, std::string_view input);
     void prefetch_block(const PendingRequest& pending) const noexcept;
     void execute_batch();
+    void execute_alone(const Request& request);
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
 
     Slot& push(const Request& request);
     void read(const Request& request, std::uint64_t hash, ShardId shard);
-    void answer_get(const Request& request, const Store& store, std::uint64_t hash,
-                    std::string& out);
+    void answer_read(const Request& request, const Store& store, std::uint64_t hash,
+                     std::string& out);
+    void answer_scan(const Request& request, ReplyWriter& reply);
     void answer(const Request& request, std::string& out);
     void write(const Request& request, ShardId shard);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
-    void reply_of_write(const Slot& slot);
     void start_keys(std::uint64_t number, std::string pattern, bool all);
     io::Task<void> collect_keys(std::uint64_t number, Protocol protocol, std::uint64_t request_id,
                                 std::string pattern, bool all);

@@ -7,6 +7,10 @@
 
 #include "engine/node/connection.h"
 #include "engine/node/glob.h"
+#include "engine/node/key_read.h"
+#include "engine/node/scan.h"
+#include "engine/node/write_command.h"
+#include "proto/command_table.h"
 
 namespace kv {
 
@@ -29,24 +33,31 @@ std::size_t charge_of(std::span<const std::string_view> args) noexcept {
     return bytes;
 }
 
-bool is_write(Verb verb) noexcept {
-    return verb == Verb::set || verb == Verb::del || verb == Verb::mset || verb == Verb::flushall;
-}
-
-/// Reads that concern more than one key: behind other requests they wait until those are answered,
-/// and what comes behind them waits too.
-bool is_wide_read(Verb verb) noexcept {
-    return verb == Verb::mget || verb == Verb::exists || verb == Verb::keys || verb == Verb::dbsize;
+/// GET, and SET without options.
+bool is_plain(const Request& request) noexcept {
+    return request.verb == Verb::get || (request.verb == Verb::set && request.args.size() == 2);
 }
 
 /// Requests that are gathered so that the memory of many is fetched at once. Their arguments must
 /// outlive the next call of the parser: those of an inline command lie in the parser, not in
 /// `input`.
 bool is_batched(const Request& request, std::string_view input) noexcept {
-    if (request.verb != Verb::get && request.verb != Verb::set) return false;
+    if (!is_plain(request)) return false;
     const auto at = reinterpret_cast<std::uintptr_t>(request.args[0].data());
     const auto begin = reinterpret_cast<std::uintptr_t>(input.data());
     return at >= begin && at < begin + input.size();
+}
+
+/// Whether the write becomes one command for the key that is its first argument.
+bool has_one_key(const Request& request) noexcept {
+    switch (request.verb) {
+        case Verb::mset:
+        case Verb::flushall:
+        case Verb::flushdb: return false;
+        case Verb::del:
+        case Verb::unlink: return request.args.size() == 1;
+        default: return true;
+    }
 }
 
 }  // namespace
@@ -56,8 +67,8 @@ void Connection::stage(const Request& request, std::string_view input) {
     ++services_.counters.requests;
     const bool batched = is_batched(request, input);
     if (!batched) execute_batch();
-    if (request.verb != Verb::get && request.verb != Verb::set) {
-        execute(request, 0, ShardId());
+    if (!is_plain(request)) {
+        execute_alone(request);
         return;
     }
     PendingRequest& pending = batch_.requests[batch_.size];
@@ -78,6 +89,16 @@ void Connection::stage(const Request& request, std::string_view input) {
         prefetch_block(batch_.requests[batch_.size - RequestBatch::ahead]);
     }
     if (++batch_.size == batch_.requests.size() || !batched) execute_batch();
+}
+
+void Connection::execute_alone(const Request& request) {
+    const CommandClass kind = command_class(request.verb);
+    const bool one_key =
+        is_key_read(request) || (kind == CommandClass::write && has_one_key(request));
+    const ShardId shard =
+        one_key ? services_.replicas.placement().shard_of(request.args[0]) : ShardId();
+    const bool reads = one_key && kind != CommandClass::write;
+    execute(request, reads ? services_.replicas.store(shard).hash(request.args[0]) : 0, shard);
 }
 
 void Connection::prefetch_block(const PendingRequest& pending) const noexcept {
@@ -102,11 +123,13 @@ Slot& Connection::push(const Request& request) {
 }
 
 void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
-    if (is_write(request.verb)) {
+    const CommandClass kind = command_class(request.verb);
+    if (kind == CommandClass::write) {
         write(request, shard);
-    } else if (request.verb == Verb::get) {
+    } else if (request.verb == Verb::get || is_key_read(request)) {
         read(request, hash, shard);
-    } else if (request.verb == Verb::keys || (is_wide_read(request.verb) && !pipeline_.empty())) {
+    } else if (request.verb == Verb::keys ||
+               (kind == CommandClass::wide_read && !pipeline_.empty())) {
         Slot& slot = push(request);
         slot.state = Slot::State::parked;
         KV_ASSERT(!parked_);
@@ -124,11 +147,11 @@ void Connection::execute(const Request& request, std::uint64_t hash, ShardId sha
     if (request.verb == Verb::quit) finish();
 }
 
-/// A GET takes effect behind this connection's writes to its shard, and before its later ones.
+/// A read takes effect behind this connection's writes to its shard, and before its later ones.
 void Connection::read(const Request& request, std::uint64_t hash, ShardId shard) {
     const std::string_view key = request.args[0];
     if (pipeline_.empty()) {
-        answer_get(request, services_.replicas.store(shard), hash, output_);
+        answer_read(request, services_.replicas.store(shard), hash, output_);
         return;
     }
     const std::uint64_t number = pipeline_.tail();
@@ -139,7 +162,7 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     const Store& store = services_.replicas.store(shard);
     if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
         slot.state = Slot::State::reading;
-        slot.bytes.assign(key);
+        keep_key_read(request, slot.bytes);
         ++outstanding_;
         // As long as the reply will be, unless another client changes the value meanwhile.
         const auto found = store.get(key, hash);
@@ -148,7 +171,7 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         return;
     }
     slot.rendered = true;
-    answer_get(request, store, hash, slot.bytes);
+    answer_read(request, store, hash, slot.bytes);
     pipeline_.add_charge(slot, slot.bytes.size());
 }
 
@@ -158,28 +181,25 @@ void Connection::on_readable(std::uint64_t number, const Store& store) noexcept 
     if (!pipeline_.holds(number)) return;
     Slot& slot = pipeline_.at(number);
     if (slot.state != Slot::State::reading) return;  // it was answered: timed out
-    const std::string key = std::exchange(slot.bytes, {});
-    const std::string_view arg = key;
+    const std::string kept = std::exchange(slot.bytes, {});
+    std::array<std::string_view, key_read_args_max> args;
     Request request;
-    request.verb = Verb::get;
+    request.verb = slot.verb;
     request.protocol = slot.protocol;
     request.request_id = slot.request_id;
-    request.args = std::span(&arg, 1);
+    request.args = restore_key_read(slot.verb, kept, args);
     slot.rendered = true;
     slot.state = Slot::State::done;
-    answer_get(request, store, slot.hash, slot.bytes);
+    answer_read(request, store, slot.hash, slot.bytes);
 }
 
-void Connection::answer_get(const Request& request, const Store& store, std::uint64_t hash,
-                            std::string& out) {
+void Connection::answer_read(const Request& request, const Store& store, std::uint64_t hash,
+                             std::string& out) {
     const auto found = store.get(request.args[0], hash);
-    if (found) {
-        ++services_.counters.hits;
-        writer_for(request, out).value(found->value);
-    } else {
-        ++services_.counters.misses;
-        writer_for(request, out).absent();
-    }
+    ++(found ? services_.counters.hits : services_.counters.misses);
+    ReplyWriter reply = writer_for(request, out);
+    if (request.verb != Verb::get) return answer_key_read(request, found, reply);
+    found ? reply.value(found->value) : reply.absent();
 }
 
 void Connection::write(const Request& request, ShardId shard) {
@@ -190,12 +210,8 @@ void Connection::write(const Request& request, ShardId shard) {
     Command command;
     command.session = request.session;
     command.sequence = request.sequence;
+    // Others of one key: see command_of().
     switch (request.verb) {
-        case Verb::set:
-            command.key = args[0];
-            command.value = args[1];
-            propose(number, shard, command);
-            break;
         case Verb::mset:
             for (std::size_t i = 0; i + 1 < args.size(); i += 2) {
                 command.key = args[i];
@@ -204,18 +220,24 @@ void Connection::write(const Request& request, ShardId shard) {
             }
             break;
         case Verb::del:
+        case Verb::unlink:
             command.kind = CommandKind::del;
             for (const std::string_view key : args) {
                 command.key = key;
                 propose(number, placement.shard_of(key), command);
             }
             break;
-        default:
-            KV_ASSERT(request.verb == Verb::flushall);
+        case Verb::flushall:
+        case Verb::flushdb:
             command.kind = CommandKind::flush;
             for (std::uint16_t i = 0; i < placement.shards(); ++i) {
                 propose(number, ShardId(i), command);
             }
+            break;
+        default:
+            command = command_of(request, services_.limits);
+            pipeline_.at(number).command_flags = command.flags;
+            propose(number, shard, command);
             break;
     }
     Slot& slot = pipeline_.at(number);
@@ -259,19 +281,7 @@ void Connection::on_applied(std::uint64_t number, const Store::Applied& result) 
     if (--slot.parts_left == 0) slot.state = Slot::State::done;
 }
 
-void Connection::reply_of_write(const Slot& slot) {
-    ReplyWriter reply(slot.protocol, slot.request_id, output_);
-    // Refused in one shard and applied in another: the whole is neither.
-    if (slot.refused && slot.parts_applied != 0) {
-        return reply.error(Errc::commit_timeout,
-                           "some keys were written and others refused, outcome unknown");
-    }
-    if (slot.refused) return reply.error(slot.error);
-    if (slot.verb == Verb::del) return reply.deleted(slot.number);
-    reply.ok();
-}
-
-/// Everything that needs no log, and of KEYS, which is a job, nothing.
+/// Everything that needs no log but reads of one key, and KEYS, which is a job.
 void Connection::answer(const Request& request, std::string& out) {
     ReplyWriter reply = writer_for(request, out);
     ReplicaSet& replicas = services_.replicas;
@@ -285,10 +295,16 @@ void Connection::answer(const Request& request, std::string& out) {
             if (request.args.empty()) return reply.pong();
             return reply.pong(request.args[0]);
         case Verb::echo: return reply.bulk(request.args[0]);
-        case Verb::exists: {
+        case Verb::exists:
+        case Verb::touch: {
             std::int64_t count = 0;
             for (const std::string_view key : request.args) count += find(key) ? 1 : 0;
             return reply.integer(count);
+        }
+        case Verb::scan: return answer_scan(request, reply);
+        case Verb::randomkey: {
+            const auto key = random_key(replicas, services_.prng);
+            return key ? reply.bulk(*key) : reply.absent();
         }
         case Verb::mget: {
             const std::size_t bytes_max = services_.config.limits.reply_bytes_max;
@@ -309,26 +325,20 @@ void Connection::answer(const Request& request, std::string& out) {
             return reply.values(values);
         }
         case Verb::dbsize: return reply.integer(static_cast<std::int64_t>(replicas.keys()));
-        case Verb::command: return services_.answer_command(request.args, reply);
-        case Verb::config_get: return services_.answer_config_get(request.args, reply);
-        case Verb::info: return reply.bulk(services_.info(request.args));
         case Verb::select:  // the codec let 0 through, and nothing else
         case Verb::quit:
         case Verb::client_setinfo: return reply.ok();
-        case Verb::add_server:
-            return reply.error(Errc::static_membership,
-                               "ADDSERVER not available in standalone mode");
-        case Verb::remove_server:
-            return reply.error(Errc::static_membership,
-                               "REMOVESERVER not available in standalone mode");
-        case Verb::get:
-        case Verb::keys:
-        case Verb::set:
-        case Verb::del:
-        case Verb::mset:
-        case Verb::flushall: break;
+        default: return services_.answer_node(request, reply);
     }
-    KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));
+}
+
+void Connection::answer_scan(const Request& request, ReplyWriter& reply) {
+    const auto options = parse_scan_options(request.args);
+    KV_ASSERT(options.has_value(), "options are checked before they are used");
+    ScanPage page;
+    const std::uint64_t cursor = scan(services_.replicas, *options, page);
+    const std::vector<std::string_view> keys(page.keys.begin(), page.keys.end());
+    reply.scanned(cursor, keys);
 }
 
 // --- KEYS ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ namespace kv {
 struct Slot {
     enum class State : std::uint8_t {
         writing,  ///< waits for parts_left commands
-        reading,  ///< a GET behind writes to its shard; `bytes` holds the key
+        reading,  ///< a read of one key behind writes to its shard; `bytes` says of which
         parked,   ///< a request over many keys: runs when all before it are answered
         running,  ///< a job works on it
         done,     ///< `bytes` holds the reply if `rendered`, else the outcome of a write is below
@@ -29,11 +29,12 @@ struct Slot {
     bool has_previous = false;  ///< `bytes` holds the value before the write
     bool refused = false;       ///< `error` says why; of several commands, at least one was
     Errc error = Errc::busy;
-    std::uint32_t parts_left = 0;  ///< commands still to be applied
+    std::uint8_t command_flags = 0;  ///< of a write with one command
+    std::uint32_t parts_left = 0;    ///< commands still to be applied
     std::uint32_t parts_applied = 0;
     std::uint64_t request_id = 0;
     std::int64_t number = 0;  ///< Store::Applied, summed over the parts
-    std::uint64_t hash = 0;   ///< of a GET's key
+    std::uint64_t hash = 0;   ///< of the key of a read
     std::int64_t begun_ns = 0;
     std::size_t charge = 0;  ///< bytes counted against the connection's limit
     std::string bytes;

@@ -9,6 +9,7 @@
 #include "engine/node/config.h"
 #include "engine/replica/replica_set.h"
 #include "io/reactor.h"
+#include "proto/base/prng.h"
 #include "proto/command.h"
 #include "proto/reply.h"
 
@@ -54,25 +55,30 @@ public:
     RequestLimits limits;
     Counters counters;
     RequestBatch batch;
+    Prng prng;              ///< seeded by the backend
     bool stopping = false;  ///< no new request is begun
 
     /// `connection` has replies to collect or to send: it is looked at when the turn ends.
     virtual void mark(Connection& connection) noexcept = 0;
     /// The connection is closed; it is destroyed when it is gone().
     virtual void on_gone(Connection& connection) noexcept = 0;
-    /// INFO: the sections whose names are in `sections`, all when there are none.
-    virtual std::string info(std::span<const std::string_view> sections) = 0;
-    virtual void answer_command(std::span<const std::string_view> args, ReplyWriter& reply) = 0;
-    virtual void answer_config_get(std::span<const std::string_view> patterns,
-                                   ReplyWriter& reply) = 0;
+    /// Commands of class node: about the whole of it.
+    virtual void answer_node(const Request& request, ReplyWriter& reply) = 0;
 
 protected:
     Services(io::Reactor& r, const Config& c, ReplicaSet& set)
-        : reactor(r), config(c), replicas(set) {
+        : reactor(r), config(c), replicas(set), prng(seed_from(r)) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }
     ~Services() = default;
+
+private:
+    static std::uint64_t seed_from(io::Reactor& reactor) noexcept {
+        std::array<std::byte, 8> bytes;
+        reactor.backend().fill_entropy(bytes);
+        return load_le<std::uint64_t>(bytes.data());
+    }
 };
 
 }  // namespace kv

@@ -101,6 +101,10 @@ inline void append_ok(std::string& out) {
 inline void append_nil(std::string& out) {
     out.append("$-1\r\n", 5);
 }
+/// RESP3's.
+inline void append_null(std::string& out) {
+    out.append("_\r\n", 3);
+}
 /// `<kind><number>\r\n`
 template <std::integral Integer>
 void append_number(std::string& out, char kind, Integer number) {

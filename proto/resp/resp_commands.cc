@@ -1,9 +1,8 @@
 #include "proto/resp/resp_commands.h"
 
-#include <algorithm>
-#include <cstdint>
 #include <string>
 
+#include "proto/command_table.h"
 #include "proto/request_check.h"
 
 namespace kv::resp {
@@ -11,41 +10,6 @@ namespace kv::resp {
 namespace {
 
 constexpr std::size_t echo_bytes_max = 128;  // of a client's own bytes in an error
-constexpr std::size_t packed_bytes_max = 8;
-
-/// A word of up to eight letters as an integer, in lower case; 0 for longer ones. Setting bit 5
-/// makes letters equal whose case differs and maps nothing else onto a letter.
-constexpr std::uint64_t packed(std::string_view word) noexcept {
-    if (word.size() > packed_bytes_max) return 0;
-    std::uint64_t value = 0;
-    for (const char c : word) value = value << 8 | (static_cast<unsigned char>(c) | 0x20u);
-    return value;
-}
-
-/// Verbs of one word; Verb::invalid for what is not one.
-Verb find_verb(std::string_view word) noexcept {
-    switch (packed(word)) {
-        case packed("get"): return Verb::get;
-        case packed("set"): return Verb::set;
-        case packed("del"): return Verb::del;
-        case packed("mget"): return Verb::mget;
-        case packed("mset"): return Verb::mset;
-        case packed("exists"): return Verb::exists;
-        case packed("ping"): return Verb::ping;
-        case packed("echo"): return Verb::echo;
-        case packed("keys"): return Verb::keys;
-        case packed("dbsize"): return Verb::dbsize;
-        case packed("flushall"): return Verb::flushall;
-        case packed("command"): return Verb::command;
-        case packed("info"): return Verb::info;
-        case packed("select"): return Verb::select;
-        case packed("quit"): return Verb::quit;
-        default: break;
-    }
-    if (equals_ignoring_case(word, "addserver")) return Verb::add_server;
-    if (equals_ignoring_case(word, "removeserver")) return Verb::remove_server;
-    return Verb::invalid;
-}
 
 bool is_http(std::string_view word) noexcept {
     return equals_ignoring_case(word, "post") || equals_ignoring_case(word, "host:");
@@ -63,61 +27,56 @@ void refuse_unknown(std::span<const std::string_view> words, Request& out) {
     refuse(out, Errc::unknown_command, text);
 }
 
-/// CONFIG GET and CLIENT SETINFO: `name` is the container in lower case.
-void resolve_container(std::span<const std::string_view> words, std::string_view name,
-                       std::string_view subcommand, Verb verb, Request& out) {
-    if (words.size() < 2) return refuse_arity(out, name);
-    if (!equals_ignoring_case(words[1], subcommand)) {
-        std::string upper(name);
-        for (char& c : upper) c = static_cast<char>(c & ~0x20);
-        std::string text = "unknown subcommand '";
-        text.append(words[1].substr(0, echo_bytes_max));
-        text.append("'. Try ").append(upper).append(" HELP.");
-        return refuse(out, Errc::unknown_command, text);
-    }
-    out.verb = verb;
-    out.args = words.subspan(2);
+void refuse_subcommand(std::string_view container, std::string_view word, Request& out) {
+    std::string text = "unknown subcommand '";
+    text.append(word.substr(0, echo_bytes_max)).append("'. Try ");
+    for (const char c : container) text.push_back(static_cast<char>(c & ~0x20));
+    refuse(out, Errc::unknown_command, text.append(" HELP."));
 }
 
-/// SET with options: which of them Redis knows, so that the error says whose fault it is.
-void refuse_set_options(std::span<const std::string_view> options, Request& out) {
-    constexpr std::string_view known[] = {"NX", "XX", "GET", "EX", "PX", "EXAT", "PXAT", "KEEPTTL"};
-    const auto match = std::ranges::find_if(
-        known, [&](std::string_view option) { return equals_ignoring_case(option, options[0]); });
-    if (match == std::ranges::end(known)) return refuse(out, Errc::syntax, "syntax error");
-    std::string text = "syntax error, option ";
-    text.append(*match).append(" of 'set' is not supported yet");
-    refuse(out, Errc::unsupported, text);
+void refuse_with_reason(const CommandRow& row, Request& out) {
+    std::string text;
+    if (row.reason.starts_with("not supported")) {
+        text.append("'").append(row.name).append("' is ");
+    }
+    refuse(out, Errc::unsupported, text.append(row.reason));
+}
+
+/// The row that `words` name; null: `out` is refused.
+const CommandRow* find_row(std::span<const std::string_view> words, Request& out) {
+    const CommandRow* const row = find_command(words[0]);
+    if (row == nullptr || row->is_subcommand()) {
+        refuse_unknown(words, out);
+        return nullptr;
+    }
+    const bool has_subcommands = row->kind == CommandClass::container || row->verb == Verb::command;
+    if (!has_subcommands || words.size() == 1) return row;
+    const CommandRow* const subcommand =
+        words[1].empty() ? nullptr : find_command(words[0], words[1]);
+    if (subcommand == nullptr) refuse_subcommand(row->name, words[1], out);
+    return subcommand;
 }
 
 }  // namespace
 
 bool resolve_command(std::span<const std::string_view> words, const RequestLimits& limits,
                      Request& out) {
-    out.verb = find_verb(words[0]);
-    out.args = words.subspan(1);
-    if (out.verb == Verb::invalid) {
-        if (is_http(words[0])) {
-            refuse(out, Errc::syntax, "HTTP is not served here");
-            return false;
-        }
-        if (equals_ignoring_case(words[0], "config")) {
-            resolve_container(words, "config", "get", Verb::config_get, out);
-        } else if (equals_ignoring_case(words[0], "client")) {
-            resolve_container(words, "client", "setinfo", Verb::client_setinfo, out);
-        } else {
-            refuse_unknown(words, out);
-        }
-        if (out.verb == Verb::invalid) return true;
+    if (is_http(words[0])) {
+        refuse(out, Errc::syntax, "HTTP is not served here");
+        return false;
     }
-    if (out.verb == Verb::set && out.args.size() > 2) {
-        refuse_set_options(out.args.subspan(2), out);
+    const CommandRow* const row = find_row(words, out);
+    if (row == nullptr) return true;
+    if (row->kind == CommandClass::container || !row->takes(words.size())) {
+        refuse_arity(out, row->name);
         return true;
     }
-    if (out.verb == Verb::keys && out.args.empty()) {  // optional for other protocols only
-        refuse_arity(out, "keys");
+    if (row->kind == CommandClass::refused) {
+        refuse_with_reason(*row, out);
         return true;
     }
+    out.verb = row->verb;
+    out.args = words.subspan(row->name_words());
     check_request(out, limits);
     return true;
 }

@@ -25,7 +25,8 @@ PROTO = ["proto", "proto/text", "proto/binary", "proto/resp", "proto/raft"]
 EDGES = {
     "proto/base": [],
     # One header of proto joins the codecs: it writes a reply in the protocol of its connection.
-    "proto": ["proto/text/text_codec.h", "proto/binary/binary_codec.h", "proto/resp/resp_codec.h"],
+    "proto": ["proto/text/text_codec.h", "proto/binary/binary_codec.h", "proto/resp/resp_codec.h",
+              "proto/resp/resp_writer.h"],
     "proto/text": ["proto"],
     "proto/binary": ["proto"],
     "proto/resp": ["proto"],

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "proto/command.h"
 #include "tests/support/sim_server.h"
 #include "tests/unit/node/session_script.h"
 
@@ -87,8 +88,6 @@ TEST(RespSession, EveryVerbAndEveryError) {
         {resp_array({"GET", "a"}), "$1\r\n1\r\n"},
         {resp_array({"GET", "empty"}), "$0\r\n\r\n"},
         {resp_array({"GET"}), "-ERR wrong number of arguments for 'get' command\r\n"},
-        {resp_array({"SET", "a", "1", "NX"}),
-         "-ERR syntax error, option NX of 'set' is not supported yet\r\n"},
         {resp_array({"SET", "a", "1", "FOO"}), "-ERR syntax error\r\n"},
         {resp_array({"SET", "", "1"}), "-ERR key must have 1 to 65535 bytes\r\n"},
         {resp_array({"SET", "a", std::string(8193, 'v')}),
@@ -114,14 +113,11 @@ TEST(RespSession, EveryVerbAndEveryError) {
         {resp_array({"CLIENT", "SETINFO", "LIB-NAME", "x y"}),
          "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n"},
         {resp_array({"CLIENT", "FOO"}), "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n"},
-        {resp_array({"COMMAND", "COUNT"}), ":19\r\n"},
-        {resp_array({"COMMAND", "DOCS"}), "*0\r\n"},
+        {resp_array({"COMMAND", "DOCS", "nosuch"}), "*0\r\n"},
         {resp_array({"CONFIG", "GET", "append*"}),
          "*4\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"},
         {resp_array({"CONFIG", "GET", "MAXMEMORY"}), "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n"},
         {resp_array({"CONFIG", "GET", "nosuch"}), "*0\r\n"},
-        {resp_array({"CONFIG", "SET", "a", "b"}),
-         "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n"},
         {resp_array({"INFO", "cluster"}), "$30\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"},
         {resp_array({"ADDSERVER", "2", "h", "1", "2"}),
          "-ERR ADDSERVER not available in standalone mode\r\n"},
@@ -134,6 +130,179 @@ TEST(RespSession, EveryVerbAndEveryError) {
          "+PONG\r\n+OK\r\n+OK\r\n$1\r\n1\r\n$3\r\n2 3\r\n"},
     };
     play(exchanges);
+}
+
+/// The elements of a RESP array of bulk strings.
+std::vector<std::string> elements(std::string_view reply) {
+    std::vector<std::string> found;
+    for (std::size_t at = reply.find('$'); at != reply.npos; at = reply.find('$', at + 1)) {
+        const std::size_t line_end = reply.find("\r\n", at);
+        const std::size_t bytes = std::stoul(std::string(reply.substr(at + 1, line_end - at - 1)));
+        found.emplace_back(reply.substr(line_end + 2, bytes));
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+const std::string not_integer = "-ERR value is not an integer or out of range\r\n";
+
+TEST(RespSession, WritesOfOneKey) {
+    const Exchange exchanges[] = {
+        {resp_array({"SET", "a", "1", "XX"}), "$-1\r\n"},
+        {resp_array({"SET", "a", "1", "NX"}), "+OK\r\n"},
+        {resp_array({"SET", "a", "2", "NX"}), "$-1\r\n"},
+        {resp_array({"SET", "a", "2", "XX"}), "+OK\r\n"},
+        {resp_array({"SET", "a", "3", "GET"}), "$1\r\n2\r\n"},
+        {resp_array({"SET", "b", "1", "GET"}), "$-1\r\n"},
+        {resp_array({"SET", "b", "2", "NX", "GET"}), "$1\r\n1\r\n"},
+        {resp_array({"SET", "b", "2", "IFEQ", "x"}), "$-1\r\n"},
+        {resp_array({"SET", "b", "2", "IFEQ", "1"}), "+OK\r\n"},
+        {resp_array({"SET", "none", "2", "IFEQ", ""}), "$-1\r\n"},
+        {resp_array({"SET", "c", "2", "IFREV", "0"}), "+OK\r\n"},
+        {resp_array({"SET", "c", "2", "IFREV", "0"}), "$-1\r\n"},
+        {resp_array({"SET", "c", "3", "KEEPTTL"}), "+OK\r\n"},
+        {resp_array({"DELEX", "c", "IFEQ", "2"}), ":0\r\n"},
+        {resp_array({"DELEX", "c", "IFEQ", "3"}), ":1\r\n"},
+        {resp_array({"DELEX", "c"}), ":0\r\n"},
+        {resp_array({"SETNX", "c", "1"}), ":1\r\n"},
+        {resp_array({"SETNX", "c", "2"}), ":0\r\n"},
+        {resp_array({"GETSET", "c", "5"}), "$1\r\n1\r\n"},
+        {resp_array({"GETSET", "d", "5"}), "$-1\r\n"},
+        {resp_array({"GETDEL", "d"}), "$1\r\n5\r\n"},
+        {resp_array({"GETDEL", "d"}), "$-1\r\n"},
+        {resp_array({"APPEND", "d", "ab"}), ":2\r\n"},
+        {resp_array({"APPEND", "d", "cd"}), ":4\r\n"},
+        {resp_array({"APPEND", "d", std::string(8189, 'v')}),
+         "-ERR value is longer than limits.value_bytes_max\r\n"},
+        {resp_array({"INCR", "c"}), ":6\r\n"},
+        {resp_array({"DECR", "c"}), ":5\r\n"},
+        {resp_array({"INCRBY", "c", "-7"}), ":-2\r\n"},
+        {resp_array({"DECRBY", "c", "-4"}), ":2\r\n"},
+        {resp_array({"DECR", "new"}), ":-1\r\n"},
+        {resp_array({"INCR", "d"}), not_integer},
+        {resp_array({"INCRBY", "c", "x"}), not_integer},
+        {resp_array({"DECRBY", "c", "-9223372036854775808"}), "-ERR decrement would overflow\r\n"},
+        {resp_array({"SET", "c", "9223372036854775807"}), "+OK\r\n"},
+        {resp_array({"INCR", "c"}), "-ERR increment or decrement would overflow\r\n"},
+        {resp_array({"GET", "c"}), "$19\r\n9223372036854775807\r\n"},
+        {resp_array({"UNLINK", "a", "b", "nosuch"}), ":2\r\n"},
+        {resp_array({"FLUSHDB"}), "+OK\r\n"},
+        {resp_array({"DBSIZE"}), ":0\r\n"},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, ReadsOfOneKey) {
+    const Exchange exchanges[] = {
+        {resp_array({"SET", "a", "hello"}), "+OK\r\n"},
+        {resp_array({"TYPE", "a"}), "+string\r\n"},
+        {resp_array({"TYPE", "none"}), "+none\r\n"},
+        {resp_array({"STRLEN", "a"}), ":5\r\n"},
+        {resp_array({"STRLEN", "none"}), ":0\r\n"},
+        {resp_array({"GETRANGE", "a", "1", "3"}), "$3\r\nell\r\n"},
+        {resp_array({"GETRANGE", "a", "-3", "-1"}), "$3\r\nllo\r\n"},
+        {resp_array({"GETRANGE", "a", "-99", "99"}), "$5\r\nhello\r\n"},
+        {resp_array({"GETRANGE", "a", "3", "1"}), "$0\r\n\r\n"},
+        {resp_array({"GETRANGE", "a", "-1", "-3"}), "$0\r\n\r\n"},
+        {resp_array({"GETRANGE", "a", "9", "99"}), "$0\r\n\r\n"},
+        {resp_array({"GETRANGE", "a", "-9223372036854775808", "9223372036854775807"}),
+         "$5\r\nhello\r\n"},
+        {resp_array({"SUBSTR", "none", "0", "-1"}), "$0\r\n\r\n"},
+        {resp_array({"GETEX", "a"}), "$5\r\nhello\r\n"},
+        {resp_array({"GETEX", "a", "PERSIST"}), "$5\r\nhello\r\n"},
+        {resp_array({"TTL", "a"}), ":-1\r\n"},
+        {resp_array({"PTTL", "none"}), ":-2\r\n"},
+        {resp_array({"EXPIRETIME", "a"}), ":-1\r\n"},
+        {resp_array({"PEXPIRETIME", "none"}), ":-2\r\n"},
+        {resp_array({"PERSIST", "a"}), ":0\r\n"},
+        {resp_array({"EXISTS", "a"}), ":1\r\n"},
+        {resp_array({"TOUCH", "none"}), ":0\r\n"},
+        {resp_array({"TOUCH", "a", "a", "none"}), ":2\r\n"},
+        {resp_array({"KV.REVISION", "a"}), ":1\r\n"},
+        {resp_array({"KV.REVISION", "none"}), "$-1\r\n"},
+        {resp_array({"MEMORY", "USAGE", "a"}), ":32\r\n"},
+        {resp_array({"MEMORY", "USAGE", "none"}), "$-1\r\n"},
+        {resp_array({"OBJECT", "ENCODING", "a"}), "$6\r\nembstr\r\n"},
+        {resp_array({"OBJECT", "ENCODING", "none"}), "$-1\r\n"},
+        {resp_array({"OBJECT", "REFCOUNT", "a"}), ":1\r\n"},
+        {resp_array({"OBJECT", "IDLETIME", "a"}),
+         "-ERR idle time is not tracked: keys are not evicted\r\n"},
+        {resp_array({"OBJECT", "FREQ", "none"}), "$-1\r\n"},
+        {resp_array({"RANDOMKEY"}), "$1\r\na\r\n"},
+        {resp_array({"SCAN", "0"}), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n"},
+        {resp_array({"SCAN", "0", "TYPE", "list"}), "*2\r\n$1\r\n0\r\n*0\r\n"},
+        {resp_array({"SCAN", "0", "MATCH", "b*"}), "*2\r\n$1\r\n0\r\n*0\r\n"},
+        {resp_array({"SCAN", "0", "TYPE", "STRING", "MATCH", "*"}),
+         "*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n"},
+        // A shard that does not exist: the end.
+        {resp_array({"SCAN", "18446744073709551615"}), "*2\r\n$1\r\n0\r\n*0\r\n"},
+        {resp_array({"WAIT", "1", "0"}), ":0\r\n"},
+        {resp_array({"FLUSHALL"}), "+OK\r\n"},
+        {resp_array({"RANDOMKEY"}), "$-1\r\n"},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, ReadsBehindWritesOfTheSamePipelineSeeThem) {
+    SimServer server(9);
+    ASSERT_TRUE(server.start().has_value());
+    server.expect(resp_array({"SET", "k", "hello"}) + resp_array({"GETRANGE", "k", "1", "2"}) +
+                      resp_array({"STRLEN", "k"}) + resp_array({"APPEND", "k", "!"}) +
+                      resp_array({"STRLEN", "k"}) + resp_array({"EXISTS", "k"}) +
+                      resp_array({"TYPE", "k"}) + resp_array({"GETDEL", "k"}) +
+                      resp_array({"EXISTS", "k"}) + resp_array({"INCR", "k"}) +
+                      resp_array({"OBJECT", "ENCODING", "k"}) + resp_array({"SCAN", "0"}),
+                  "+OK\r\n$2\r\nel\r\n:5\r\n:6\r\n:6\r\n:1\r\n+string\r\n$6\r\nhello!\r\n"
+                  ":0\r\n:1\r\n$3\r\nint\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n");
+}
+
+TEST(Scan, KeysThatAreThereAllTheTimeAreReturned) {
+    SimServer server(10);
+    ASSERT_TRUE(server.start().has_value());
+    std::string input;
+    std::string expected;
+    std::vector<std::string> stay;
+    for (int i = 0; i < 3000; ++i) {
+        stay.push_back("stay:" + std::to_string(i));
+        input += resp_array({"SET", stay.back(), "v"});
+        expected += "+OK\r\n";
+    }
+    server.expect(input, expected);
+    std::ranges::sort(stay);
+    const auto client = server.connect();
+    std::vector<std::string> found;
+    std::string cursor = "0";
+    int calls = 0;
+    do {
+        client->send(resp_array({"SCAN", cursor, "COUNT", "100"}) + resp_array({"PING"}));
+        ASSERT_TRUE(
+            server.world.run_until([&] { return client->received().ends_with("+PONG\r\n"); }, 60s));
+        const std::string reply = client->take();
+        ASSERT_TRUE(reply.starts_with("*2\r\n$"));
+        const std::size_t line = reply.find("\r\n", 4) + 2;
+        cursor = reply.substr(line, reply.find("\r\n", line) - line);
+        for (const std::string& key : elements(std::string_view(reply).substr(line))) {
+            if (key.starts_with("stay:")) found.push_back(key);
+        }
+        // Meanwhile the index grows, and other keys go.
+        std::string more;
+        for (int i = 0; i < 200; ++i) {
+            const std::string key = "go:" + std::to_string(calls) + ":" + std::to_string(i);
+            more += resp_array({"SET", key, "v"});
+            if (i % 2 == 0) more += resp_array({"DEL", key});
+        }
+        more += resp_array({"ECHO", "end"});
+        client->send(more);
+        ASSERT_TRUE(
+            server.world.run_until([&] { return client->received().ends_with("end\r\n"); }, 60s));
+        client->take();
+        ASSERT_LT(++calls, 1000);
+    } while (cursor != "0");
+    EXPECT_GT(calls, 5);
+    std::ranges::sort(found);
+    const auto end = std::ranges::unique(found).begin();
+    found.erase(end, found.end());
+    EXPECT_EQ(found, stay);
 }
 
 TEST(BinarySession, EveryTypeAndEveryError) {
@@ -168,6 +337,16 @@ TEST(BinarySession, EveryTypeAndEveryError) {
         {extended_frame(11, 5, {"x", "y", "z"}), extended_reply(11, 3, big_endian(2, 8))},
         {extended_frame(12, 10, {}), extended_reply(12, 3, big_endian(1, 8))},
         {extended_frame(13, 9, {}), extended_reply(13, 4, "\0\0\0\1\0\0\0\1a"s)},
+        {extended_frame(15, static_cast<int>(Verb::incrby), {"n", "-3"}),
+         extended_reply(15, 3, big_endian(static_cast<std::uint64_t>(-3), 8))},
+        {extended_frame(16, static_cast<int>(Verb::getset), {"n", "v"}),
+         extended_reply(16, 1, "-3")},
+        {extended_frame(17, static_cast<int>(Verb::set), {"n", "w", "NX"}),
+         extended_reply(17, 2, "")},
+        {extended_frame(18, static_cast<int>(Verb::type), {"n"}), extended_reply(18, 1, "string")},
+        {extended_frame(19, static_cast<int>(Verb::scan), {"0", "MATCH", "n"}),
+         extended_reply(19, 4, "\0\0\0\2\0\0\0\1\x30\0\0\0\1n"s)},
+        {extended_frame(20, static_cast<int>(Verb::getdel), {"n"}), extended_reply(20, 1, "v")},
         {extended_frame(14, 11, {}), extended_reply(14, 0, "")},
         {frame(4, ""), frame(4, "\0\0\0\0"s)},
     };
@@ -247,18 +426,6 @@ TEST(Sessions, AnIncompleteRequestAtTheEndIsDropped) {
     ASSERT_TRUE(client->wait_end());
     EXPECT_EQ(client->take(), "PONG\n");
     EXPECT_EQ(server.node().replicas().keys(), 0u);
-}
-
-/// The elements of a RESP array of bulk strings.
-std::vector<std::string> elements(std::string_view reply) {
-    std::vector<std::string> found;
-    for (std::size_t at = reply.find('$'); at != reply.npos; at = reply.find('$', at + 1)) {
-        const std::size_t line_end = reply.find("\r\n", at);
-        const std::size_t bytes = std::stoul(std::string(reply.substr(at + 1, line_end - at - 1)));
-        found.emplace_back(reply.substr(line_end + 2, bytes));
-    }
-    std::ranges::sort(found);
-    return found;
 }
 
 TEST(Keys, PatternsChooseAmongTheKeysOfAllShards) {
