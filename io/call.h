@@ -102,7 +102,7 @@ private:
         }
         self.return_from(here);
     }
-    /// Staged only: the caller sees nothing before this turn is over, and the frames are gone then.
+    /// The frame of the called task is gone. Staged only: the caller goes on after this turn.
     void return_from(Reactor& here) noexcept {
         step = &Call::came_home;
         if (&here == &home_) {

@@ -57,6 +57,7 @@ public:
     /// Any thread.
     void add(Cores::Work work) {
         const std::scoped_lock lock(mutex_);
+        KV_ASSERT(works_.size() < Cores::works_max, "a core does not do what it is asked to");
         works_.push_back(std::move(work));
         event_.signal();
     }

@@ -54,7 +54,9 @@ public:
     void run();
 
     /// Any thread, e.g. one that is no reactor: runs `work` in a turn of `core`, in the order of
-    /// posting; never if the reactor is stopped before. Takes a lock and a system call.
+    /// posting; never if the reactor is stopped before. Takes a lock and a system call. Not more
+    /// than works_max at a time.
+    static constexpr std::size_t works_max = 4096;
     using Work = std::move_only_function<void(Reactor& reactor)>;
     void post(CoreId core, Work work);
 

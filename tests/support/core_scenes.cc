@@ -10,6 +10,7 @@
 #include "io/call.h"
 #include "io/event.h"
 #include "io/frame_pool.h"
+#include "tests/support/io_scenes.h"
 
 namespace kv::io::scenes {
 
@@ -216,6 +217,63 @@ Task<void> flood_scene(Reactor& home, std::uint32_t messages) {
     }
     for (std::size_t i = 0; i < parts.size(); ++i) {
         auto end = [&](Reactor&) { parts[i].reset(); };
+        co_await call_on(home, core_at(i), end);
+    }
+}
+
+namespace {
+
+Task<void> client_on(Reactor& home, CoreId where, Endpoint server, std::size_t bytes,
+                     std::uint64_t seed, std::uint32_t* left, Event* done) {
+    EchoResult result;
+    auto play = [&](Reactor& there) { return echo_client(there, server, bytes, seed, &result); };
+    co_await call_on(home, where, play);
+    EXPECT_TRUE(result.connected);
+    EXPECT_FALSE(result.wrong);
+    EXPECT_EQ(result.error, 0);
+    EXPECT_EQ(result.received, bytes);
+    if (--*left == 0) done->set();
+}
+
+Task<void> give(Reactor& home, EchoServer* server, CoreId core, std::int32_t fd,
+                std::uint32_t* left, Event* done) {
+    auto adopt = [=](Reactor&) { server->adopt(fd); };
+    co_await call_on(home, core, adopt);
+    if (--*left == 0) done->set();
+}
+
+}  // namespace
+
+Task<void> hand_over_scene(Reactor& home, Endpoint address, std::uint32_t clients,
+                           std::size_t bytes) {
+    std::vector<std::unique_ptr<EchoServer>> servers(home.mailboxes().cores());
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+        auto make = [&](Reactor& there) { servers[i] = std::make_unique<EchoServer>(there); };
+        co_await call_on(home, core_at(i), make);
+    }
+    EchoServer front(home);
+    Event done(home);
+    std::uint32_t left = 2 * clients;  // each is given to a core, and comes to its end
+    std::size_t accepted = 0;
+    front.hand_over_to([&](std::int32_t fd) {
+        const std::size_t to = accepted++ % servers.size();
+        home.spawn(give(home, servers[to].get(), core_at(to), fd, &left, &done));
+    });
+    const Result<Endpoint> bound = co_await front.listen(address);
+    EXPECT_TRUE(bound.has_value());
+    if (!bound) co_return;
+    for (std::uint32_t i = 0; i < clients; ++i)
+        home.spawn(
+            client_on(home, core_at(i % servers.size()), *bound, bytes, i + 1, &left, &done));
+    co_await done.wait();
+    EXPECT_EQ(accepted, clients);
+    co_await front.close();
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+        auto end = [&](Reactor&) -> Task<void> {
+            EXPECT_GE(servers[i]->accepted(), clients / servers.size());
+            co_await servers[i]->close();
+            servers[i].reset();
+        };
         co_await call_on(home, core_at(i), end);
     }
 }

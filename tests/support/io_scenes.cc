@@ -205,6 +205,11 @@ Task<Result<Endpoint>> EchoServer::listen(Endpoint endpoint) {
 }
 
 void EchoServer::on_accepted(std::int32_t fd) noexcept {
+    if (taker_) return taker_(fd);
+    adopt(fd);
+}
+
+void EchoServer::adopt(std::int32_t fd) {
     const std::uint64_t number = ++accepted_;
     const auto at = sessions_.emplace(number, std::make_unique<Session>(*this, number, fd)).first;
     at->second->stream.receive();

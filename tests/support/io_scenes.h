@@ -4,6 +4,7 @@
 /// every backend and expect the same of each. Failures are reported through GoogleTest.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,6 +32,10 @@ public:
     ~EchoServer();
 
     Task<Result<Endpoint>> listen(Endpoint endpoint);
+    /// Where accepted descriptors go instead of staying here.
+    void hand_over_to(std::function<void(std::int32_t fd)> taker) { taker_ = std::move(taker); }
+    /// Serves the connected descriptor `fd`.
+    void adopt(std::int32_t fd);
     /// Stops accepting, closes what is open, waits for the end of all of it.
     Task<void> close();
     std::size_t sessions() const noexcept { return sessions_.size(); }
@@ -46,6 +51,7 @@ private:
     Reactor& reactor_;
     Listener listener_;
     Event gone_;
+    std::function<void(std::int32_t fd)> taker_;
     std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
     std::uint64_t accepted_ = 0;
     bool listener_closed_ = false;

@@ -208,5 +208,14 @@ TEST(CoresScenes, AFloodIsHeldBackAndLosesNothing) {
     }
 }
 
+TEST(CoresScenes, ConnectionsAreServedByTheCoresTheyAreGivenTo) {
+    for (const std::size_t count : {1u, 3u}) {
+        const auto cores = started(unbound(count));
+        Reactor& home = *cores->reactors()[0];
+        const Endpoint loopback = *parse_endpoint("127.0.0.1", 0);
+        run(*cores, play(home, scenes::hand_over_scene(home, loopback, 12, 50'000)));
+    }
+}
+
 }  // namespace
 }  // namespace kv::io

@@ -6,6 +6,7 @@
 
 #include "io/await.h"
 #include "io/call.h"
+#include "io/file.h"
 #include "io/frame_pool.h"
 #include "io/sim/sim_process.h"
 #include "tests/support/core_scenes.h"
@@ -89,6 +90,20 @@ TEST(SimCores, AFloodIsHeldBackAndLosesNothingUnderAnySeed) {
     EXPECT_GT(never_full, 20u);
 }
 
+TEST(SimCores, ConnectionsAreServedByTheCoresTheyAreGivenTo) {
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        SCOPED_TRACE(seed);
+        Machine machine(seed, cores_of(seed));
+        const Endpoint address = *parse_endpoint("10.0.0.1", 0);
+        ASSERT_TRUE(
+            machine.process.run(scenes::hand_over_scene(machine.home(), address, 8, 10'000)));
+        ASSERT_EQ(machine.world.network().open_sockets(), 0u);
+        machine.world.run_for(1ms);  // the roots of called tasks end a turn later
+        ASSERT_EQ(FramePool::live(), 0);
+        ASSERT_FALSE(testing::Test::HasFailure());
+    }
+}
+
 TEST(SimCores, AnIdleProcessOfManyCoresHasNoTurns) {
     Machine machine(3, 4);
     machine.world.run_for(1s);
@@ -146,6 +161,88 @@ TEST(SimCores, AProcessDiesWithAllItsCoresAndStartsWithOthers) {
         ASSERT_FALSE(testing::Test::HasFailure());
     }
     EXPECT_GT(calls, 1000u);
+}
+
+// --- what was promised lasts ---------------------------------------------------------------------
+
+constexpr std::size_t record_bytes = 512;
+
+Task<Status> write_record(Reactor& there, std::uint64_t number) {
+    const std::string path = "log" + std::to_string(there.core().value());
+    KV_CO_TRY(File file, co_await File::open(there, path, open_write | open_create));
+    const Status named = co_await sync_directory(there, "");
+    const std::string bytes = scenes::pattern(record_bytes, number);
+    const Status written = co_await file.write_at(number * record_bytes, as_bytes(bytes), true);
+    co_await file.close();
+    co_return named ? written : named;
+}
+
+struct Ledger {
+    std::uint64_t records = 0;
+    std::uint64_t written = 0;  ///< records whose writer was told so
+};
+
+/// Each record is written by another core into a file of its own, several at a time.
+Task<void> write_some(Reactor& home, Ledger* ledger, std::vector<bool>* done, std::size_t lane) {
+    const std::size_t lanes = 3;
+    for (std::uint64_t number = lane; number < ledger->records; number += lanes) {
+        const auto cores = static_cast<std::uint64_t>(home.mailboxes().cores());
+        const CoreId core(static_cast<std::uint16_t>(number % cores));
+        auto write = [number](Reactor& there) { return write_record(there, number); };
+        const Status written = co_await call_on(home, core, write);
+        EXPECT_TRUE(written.has_value());
+        (*done)[number] = true;
+        ++ledger->written;
+    }
+}
+
+Task<void> check_records(Reactor& home, std::size_t cores, const std::vector<bool>* done) {
+    for (std::uint64_t number = 0; number < done->size(); ++number) {
+        if (!(*done)[number]) continue;
+        const std::string path = "log" + std::to_string(number % cores);
+        Result<File> file = co_await File::open(home, path, 0);
+        EXPECT_TRUE(file.has_value()) << path;
+        if (!file) co_return;
+        std::string bytes(record_bytes, '?');
+        const MutableBytes to(reinterpret_cast<std::byte*>(bytes.data()), bytes.size());
+        const Result<std::size_t> read = co_await file->read_at(number * record_bytes, to);
+        co_await file->close();
+        EXPECT_EQ(read.value_or(0), record_bytes);
+        EXPECT_TRUE(bytes == scenes::pattern(record_bytes, number)) << "record " << number;
+    }
+}
+
+TEST(SimCores, WhatAnotherCoreSaidIsDurableSurvivesACrashAtEveryPoint) {
+    constexpr std::uint16_t cores = 3;
+    constexpr std::uint64_t never = ~std::uint64_t{0};
+    std::uint64_t points = 1;
+    for (std::uint64_t point = 0; point <= points; ++point) {
+        for (const Crash kind : all_crashes) {
+            SCOPED_TRACE(point);
+            SimWorld world(7, rough(7));
+            world.add_node(n1, {"10.0.0.1"});
+            Ledger ledger{.records = 24};
+            std::vector<bool> done(ledger.records);
+            bool crashed = false;
+            {
+                SimProcess process(world, n1, cores);
+                world.crash_at(n1, point == 0 ? never : point, kind, [&] { crashed = true; });
+                for (std::size_t lane = 0; lane < 3; ++lane)
+                    process.reactor().spawn(write_some(process.reactor(), &ledger, &done, lane));
+                const auto over = [&] { return crashed || ledger.written == ledger.records; };
+                ASSERT_TRUE(world.run_until(over, 1h));
+                world.cancel_crash(n1);
+                world.run_for(1s);
+                if (point == 0) points = world.disk(n1).io_points() - 1;
+                ASSERT_EQ(crashed, point != 0);
+            }
+            ASSERT_EQ(FramePool::live(), 0);
+            SimProcess process(world, n1, 1);
+            ASSERT_TRUE(process.run(check_records(process.reactor(), cores, &done)));
+            ASSERT_FALSE(testing::Test::HasFailure());
+        }
+    }
+    EXPECT_GT(points, 150u);
 }
 
 TEST(SimCores, ASeedSaysEverythingForManyCoresToo) {
