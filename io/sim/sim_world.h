@@ -3,10 +3,14 @@
 /// A simulated world: machines with disks and addresses, the cores of the processes on them, and
 /// one virtual clock. Everything that happens follows from the seed, on one thread.
 ///
-/// A core has a turn when a completion is due, work is ready, or a timer is due; a turn takes
-/// virtual time, drawn, during which others go on. A crash can strike in the middle of a turn: from
-/// that instant nothing the turn does reaches the world, and when it has ended the reactor's tasks
-/// are destroyed and its timers disarmed, so that the program's objects can be destroyed in their
+/// A core has a turn when a completion is due, work is ready, a timer is due, or another core of
+/// its process has rung for it; a turn takes virtual time, drawn, during which others go on. When
+/// it is over the core goes to sleep, unless messages lie there; a doorbell reaches it after a time
+/// that is drawn, too.
+///
+/// A crash stops all cores of a process in one instant. It can strike in the middle of a turn: from
+/// that instant nothing the turn does reaches the world, and when it has ended the reactors' tasks
+/// are destroyed and their timers disarmed, so that the program's objects can be destroyed in their
 /// usual order. A new process starts with add_core() on the same node.
 
 #include <cstdint>
