@@ -56,7 +56,7 @@ Store::Applied Store::del(const Command& command, std::uint64_t hash) noexcept {
     const HashIndex::Entry entry = find(command.key, hash);
     if (command.flags != 0 && !look_before(command, entry, applied)) return applied;
     applied.number = entry ? 1 : 0;
-    if (entry) remove(entry);
+    if (entry) remove(entry, hash);
     return applied;
 }
 
@@ -112,20 +112,17 @@ bool Store::look_before(const Command& command, HashIndex::Entry entry, Applied&
 /// Gives `key`, which `entry` is if it is anything, a value and the revision of now.
 void Store::set(HashIndex::Entry entry, std::string_view key, std::string_view value,
                 std::uint64_t hash) noexcept {
-    if (!entry) {
-        index_.insert(hash, add_block(key, value), [this](Reference reference) {
-            return this->hash(block_of(reference).key());
-        });
-        return;
-    }
+    if (!entry) return insert(hash, add_block(key, value, revision_));
     const Reference old = entry.reference();
+    before_change(block_of(old), hash);
     if (overwrite(block_of(old), key, value)) return;
-    index_.replace(entry, add_block(key, value));
+    index_.replace(entry, add_block(key, value, revision_));
     release(old);
 }
 
-void Store::remove(HashIndex::Entry entry) noexcept {
+void Store::remove(HashIndex::Entry entry, std::uint64_t hash) noexcept {
     const Reference old = entry.reference();
+    before_change(block_of(old), hash);
     index_.erase(entry);
     release(old);
 }
@@ -133,8 +130,16 @@ void Store::remove(HashIndex::Entry entry) noexcept {
 std::int64_t Store::flush() noexcept {
     const std::size_t count = index_.size();
     if (count == 0 && index_.segments() == 1) return 0;  // else it gives memory back
+    if (cut_ != nullptr) cut_->before_flush();
     flushed_.push_back(std::exchange(index_, HashIndex(*slab_)));
     return static_cast<std::int64_t>(count);
+}
+
+bool Store::load(std::string_view key, std::string_view value, Revision revision) noexcept {
+    const std::uint64_t hash = this->hash(key);
+    if (find(key, hash)) return false;
+    insert(hash, add_block(key, value, revision));
+    return true;
 }
 
 bool Store::reclaim(std::size_t entries_max) noexcept {
@@ -175,10 +180,11 @@ bool Store::overwrite(Block block, std::string_view key, std::string_view value)
     return true;
 }
 
-Reference Store::add_block(std::string_view key, std::string_view value) noexcept {
+Reference Store::add_block(std::string_view key, std::string_view value,
+                           Revision revision) noexcept {
     const std::size_t bytes = block_bytes(key.size(), value.size());
     void* at = slab_->allocate(bytes);
-    Block::write(at, key, value, revision_);
+    Block::write(at, key, value, revision);
     block_bytes_ += bytes;
     return reference_to(at);
 }

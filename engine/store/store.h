@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "engine/store/block.h"
+#include "engine/store/cut.h"
 #include "engine/store/hash_index.h"
 #include "engine/store/slab.h"
 #include "proto/base/checksum.h"
@@ -91,6 +92,16 @@ public:
         });
     }
 
+    /// Adds a key as a snapshot holds it (StoreLoader). False: it is there already.
+    bool load(std::string_view key, std::string_view value, Revision revision) noexcept;
+    /// The revision of what was loaded.
+    void set_revision(Revision revision) noexcept { revision_ = revision; }
+    /// The cut that is to hear of changes; null: none is being read. For StoreCut.
+    void set_cut(StoreCut* cut) noexcept {
+        KV_ASSERT(cut == nullptr || cut_ == nullptr, "a store has one cut at a time");
+        cut_ = cut;
+    }
+
     /// Number of keys; 0 right after a flush.
     std::size_t size() const noexcept { return index_.size(); }
     /// Revision of the last command applied.
@@ -116,6 +127,11 @@ private:
                            [&](Reference reference) { return block_of(reference).key() == key; });
     }
 
+    /// Everything that changes or releases the block of a key calls this before.
+    void before_change(Block block, std::uint64_t hash) noexcept {
+        if (cut_ != nullptr) [[unlikely]]
+            cut_->before_change(block, hash);
+    }
     Applied put(const Command& command, std::uint64_t hash) noexcept;
     Applied del(const Command& command, std::uint64_t hash) noexcept;
     Applied append(const Command& command, std::uint64_t hash) noexcept;
@@ -125,14 +141,19 @@ private:
     bool look_before(const Command& command, HashIndex::Entry entry, Applied& out) noexcept;
     void set(HashIndex::Entry entry, std::string_view key, std::string_view value,
              std::uint64_t hash) noexcept;
-    void remove(HashIndex::Entry entry) noexcept;
+    void remove(HashIndex::Entry entry, std::uint64_t hash) noexcept;
+    void insert(std::uint64_t hash, Reference reference) noexcept {
+        index_.insert(hash, reference,
+                      [this](Reference other) { return this->hash(block_of(other).key()); });
+    }
     bool overwrite(Block block, std::string_view key, std::string_view value) noexcept;
-    Reference add_block(std::string_view key, std::string_view value) noexcept;
+    Reference add_block(std::string_view key, std::string_view value, Revision revision) noexcept;
     std::size_t release(Reference reference) noexcept;
 
     Slab* slab_;
     std::uint64_t hash_secret_;
     Revision revision_;
+    StoreCut* cut_ = nullptr;
     std::size_t block_bytes_ = 0;  ///< of live and of flushed blocks
     HashIndex index_;
     std::string previous_;            ///< what the last command returned, or built
