@@ -107,21 +107,6 @@ std::optional<SegmentFile> SegmentFile::parse(std::string_view name) {
     return file;
 }
 
-void AlignedBuffer::Free::operator()(std::byte* memory) const noexcept {
-    ::operator delete(memory, std::align_val_t{io::block_bytes});
-}
-
-void AlignedBuffer::reserve(std::size_t bytes, std::size_t kept) {
-    if (bytes <= capacity_) return;
-    const std::size_t capacity = round_up(std::max(bytes, capacity_ * 2), io::block_bytes);
-    std::unique_ptr<std::byte, Free> memory(
-        static_cast<std::byte*>(::operator new(capacity, std::align_val_t{io::block_bytes})));
-    kept = std::min(kept, capacity_);
-    if (kept != 0) std::memcpy(memory.get(), memory_.get(), kept);
-    memory_ = std::move(memory);
-    capacity_ = capacity;
-}
-
 io::Task<Result<io::File>> open_segment(io::Reactor& reactor, std::string path, SyncMode mode,
                                         bool create) {
     std::uint32_t flags = io::open_write;

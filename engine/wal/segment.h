@@ -39,6 +39,7 @@
 #include <optional>
 #include <string>
 
+#include "io/aligned_buffer.h"
 #include "io/file.h"
 #include "proto/base/ids.h"
 
@@ -77,25 +78,7 @@ struct SegmentFile {
     static std::optional<SegmentFile> parse(std::string_view name);
 };
 
-/// Memory for direct input and output: aligned to blocks; grows, never shrinks. Content is kept
-/// when it grows.
-class AlignedBuffer {
-public:
-    AlignedBuffer() noexcept = default;
-    explicit AlignedBuffer(std::size_t bytes) { reserve(bytes, 0); }
-    /// Makes room for `bytes`, keeping the first `kept` of what there is.
-    void reserve(std::size_t bytes, std::size_t kept);
-    std::size_t capacity() const noexcept { return capacity_; }
-    std::byte* data() noexcept { return memory_.get(); }
-    MutableBytes first(std::size_t bytes) noexcept { return {data(), bytes}; }
-
-private:
-    struct Free {
-        void operator()(std::byte* memory) const noexcept;
-    };
-    std::unique_ptr<std::byte, Free> memory_;
-    std::size_t capacity_ = 0;
-};
+using io::AlignedBuffer;
 
 /// How segment files are opened and made durable.
 enum class SyncMode : std::uint8_t {
