@@ -11,6 +11,14 @@ constexpr std::size_t free_buffers_max = 8;
 constexpr std::size_t kept_buffer_bytes_max = std::size_t{2} << 20;
 }  // namespace
 
+void Group::restore(LogPosition last, std::uint64_t time_ms, Configuration configuration) noexcept {
+    KV_ASSERT(last_.index.value() == 0 && hard_state_ == HardState{});
+    restored_ = last_ = applied_ = last;
+    commit_ = last.index;
+    last_time_ms_ = applied_time_ms_ = time_ms;
+    configuration_ = std::move(configuration);
+}
+
 Status Group::recover(const HardState& state) noexcept {
     if (state.term < hard_state_.term) {
         return fail(Errc::damaged, fmt::format("group {}: term {} after term {}", id_.value(),
@@ -21,23 +29,40 @@ Status Group::recover(const HardState& state) noexcept {
 }
 
 Status Group::recover(const Entry& entry) noexcept {
-    // One voter never replaces an entry: each joins the one before it.
-    if (entry.index != last_.index.next() || entry.term < last_.term) {
+    // One voter never replaces an entry: each joins the one before it. The first one that is left
+    // may be any that the snapshot includes.
+    const bool covered = entry.index <= restored_.index;
+    const bool first = covered && recovered_.index.value() == 0;
+    const LogPosition before = covered || recovered_.index.value() != 0 ? recovered_ : last_;
+    if (entry.index.value() == 0) {
+        return fail(Errc::damaged, fmt::format("group {}: entry 0", id_.value()));
+    }
+    if (!first && (entry.index != before.index.next() || entry.term < before.term)) {
         return fail(Errc::damaged,
                     fmt::format("group {}: entry {} of term {} behind entry {} of term {}",
                                 id_.value(), entry.index.value(), entry.term.value(),
-                                last_.index.value(), last_.term.value()));
+                                before.index.value(), before.term.value()));
     }
+    if (entry.index == restored_.index && entry.term != restored_.term) {
+        return fail(
+            Errc::damaged,
+            fmt::format("group {}: entry {} has term {}, in the snapshot it has {}", id_.value(),
+                        entry.index.value(), entry.term.value(), restored_.term.value()));
+    }
+    hard_state_.term = std::max(hard_state_.term, entry.term);
+    recovered_ = {entry.term, entry.index};
+    if (covered) return {};
     last_ = {entry.term, entry.index};
     last_time_ms_ = std::max(last_time_ms_, entry.time_ms);
-    hard_state_.term = std::max(hard_state_.term, entry.term);
     commit_ = entry.index;
     return apply(entry);
 }
 
 void Group::campaign(const Configuration& configuration, std::uint64_t now_ms) noexcept {
     KV_ASSERT(!leading_);
-    hard_state_ = HardState{hard_state_.term.next(), self_, commit_};
+    // A snapshot may be newer than what is left of the log.
+    const Term newest = std::max(hard_state_.term, last_.term);
+    hard_state_ = HardState{newest.next(), self_, commit_};
     log_.save(id_, hard_state_);
     leading_ = true;
     first_of_term_ = last_.index.next();
@@ -92,12 +117,13 @@ Status Group::persisted(LogPosition position) noexcept {
 }
 
 Status Group::apply(const Entry& entry) noexcept {
-    KV_ASSERT(entry.index == applied_.next() && entry.index <= commit_);
+    KV_ASSERT(entry.index == applied_.index.next() && entry.index <= commit_);
     if (entry.kind == EntryKind::configuration) {
         KV_TRY(configuration_, decode_configuration(entry.payload));
     }
     KV_CHECK(machine_.apply(entry));
-    applied_ = entry.index;
+    applied_ = {entry.term, entry.index};
+    applied_time_ms_ = entry.time_ms;
     return {};
 }
 

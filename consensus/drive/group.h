@@ -35,8 +35,12 @@ public:
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    // Recovery: the durable log, in its order. With one voter, durable is committed, so entries are
-    // applied as they come. Errors: `damaged`, the entry does not join the log before it.
+    /// Recovery begins with the state of a snapshot, which the state machine holds already: all
+    /// entries up to `last`, whose stamp was `time_ms`. Before any recover().
+    void restore(LogPosition last, std::uint64_t time_ms, Configuration configuration) noexcept;
+    // Recovery: the durable log, in its order. Entries that the snapshot includes are passed over.
+    // With one voter, durable is committed, so entries are applied as they come. Errors: `damaged`,
+    // the entry does not join the log before it.
     Status recover(const HardState& state) noexcept;
     Status recover(const Entry& entry) noexcept;
 
@@ -68,7 +72,10 @@ public:
     Term term() const noexcept { return hard_state_.term; }
     LogPosition last() const noexcept { return last_; }
     Index commit() const noexcept { return commit_; }
-    Index applied() const noexcept { return applied_; }
+    Index applied() const noexcept { return applied_.index; }
+    /// The last applied entry, and its stamp.
+    LogPosition applied_position() const noexcept { return applied_; }
+    std::uint64_t applied_time_ms() const noexcept { return applied_time_ms_; }
     std::size_t uncommitted_bytes() const noexcept { return uncommitted_bytes_; }
     const Configuration& configuration() const noexcept { return configuration_; }
 
@@ -92,8 +99,11 @@ private:
     HardState hard_state_;
     LogPosition last_;
     Index commit_;
-    Index applied_;
-    Index first_of_term_;             ///< valid while leading
+    LogPosition applied_;
+    std::uint64_t applied_time_ms_ = 0;
+    LogPosition restored_;   ///< of the snapshot that recovery began with
+    LogPosition recovered_;  ///< last entry that recovery brought, also one of the snapshot's
+    Index first_of_term_;    ///< valid while leading
     std::uint64_t last_time_ms_ = 0;  ///< stamps never fall
     bool leading_ = false;
     Configuration configuration_;

@@ -72,8 +72,13 @@ struct Config {
         std::size_t segment_bytes = 64_MiB;
         WalSync sync = WalSync::automatic;
         std::size_t batch_bytes_max = 4_MiB;
-        std::size_t bytes_max = 0;  ///< 0: as much as the disk holds
+        std::size_t bytes_max = 0;  ///< 0: derived from the data
         bool operator==(const Wal&) const = default;
+    };
+    struct Snapshot {
+        std::size_t wal_bytes = 64_MiB;
+        std::uint64_t interval_entries = 0;  ///< 0: any number
+        bool operator==(const Snapshot&) const = default;
     };
     struct Reactor {
         std::int32_t cpu = -1;  ///< -1: not pinned
@@ -93,6 +98,7 @@ struct Config {
     Cluster cluster;
     Limits limits;
     Wal wal;
+    Snapshot snapshot;
     Reactor reactor;
     Log log;
 

@@ -12,8 +12,8 @@ namespace kv {
 namespace {
 
 constexpr std::int64_t key_bytes_max = 65'535;
-/// Room that a shard's term and vote take in the first batch of each WAL segment.
-constexpr std::size_t hard_state_room_bytes = 64;
+/// Room that a shard's term, vote and snapshot take in the first batch of each WAL segment.
+constexpr std::size_t hard_state_room_bytes = 96;
 /// A request carries its longest key and some framing beside its value.
 constexpr std::int64_t request_overhead_bytes = key_bytes_max + 1024;
 

@@ -200,7 +200,7 @@ constexpr ConfigRow<Config> config_rows[] = {
         KV_MEMBER(wal.sync)),
     number_key<Config>({.name = "wal.batch_bytes_max",
                         .meaning = "Writes gathered for one sync. Also at most a quarter of "
-                                   "wal.segment_bytes, and at\nleast 64 bytes for each of "
+                                   "wal.segment_bytes, and at\nleast 96 bytes for each of "
                                    "cluster.shards.",
                         .kind = ConfigKind::bytes,
                         .min = bytes(4_KiB),
@@ -208,12 +208,29 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .multiple = 4096},
                        KV_MEMBER(wal.batch_bytes_max)),
     number_key<Config>({.name = "wal.bytes_max",
-                        .meaning = "Room for all segments, beyond which writes are refused; 0: as "
-                                   "much as the disk holds.",
+                        .meaning = "Room for all segments, beyond which writes are refused; at "
+                                   "half of it snapshots shorten the\nlog. 0: twice the data in "
+                                   "memory, and the more of 16 segments and four times "
+                                   "snapshot.wal_bytes.",
                         .kind = ConfigKind::bytes,
                         .min = 0,
                         .max = config_int_max},
                        KV_MEMBER(wal.bytes_max)),
+    number_key<Config>({.name = "snapshot.wal_bytes",
+                        .meaning = "A shard has a snapshot when its entries since the last one "
+                                   "take this much of the log, or as\nmuch as its data take of "
+                                   "memory if that is more.",
+                        .kind = Kind::bytes,
+                        .min = bytes(4_KiB),
+                        .max = bytes(1024_GiB)},
+                       KV_MEMBER(snapshot.wal_bytes)),
+    number_key<Config>({.name = "snapshot.interval_entries",
+                        .meaning = "Or when there are so many of them, each with the writes of one "
+                                   "turn; 0: any number.",
+                        .kind = Kind::integer,
+                        .min = 0,
+                        .max = int_max},
+                       KV_MEMBER(snapshot.interval_entries)),
     number_key<Config>({.name = "reactor.cpu",
                         .meaning = "CPU that the event loop is pinned to; -1: the scheduler "
                                    "chooses.",

@@ -144,6 +144,7 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
     }
     if (!locked) co_return locked;
     KV_CO_CHECK(co_await io::make_directory(reactor, wal_directory()));
+    KV_CO_CHECK(co_await io::make_directory(reactor, snapshot_directory()));
     KV_CO_CHECK(co_await io::sync_directory(reactor, path_));
 
     const std::string identity_path = path_ + "/" + identity_name;

@@ -65,6 +65,7 @@ public:
 
     const Identity& identity() const noexcept { return identity_; }
     std::string wal_directory() const { return path_ + "/wal"; }
+    std::string snapshot_directory() const { return path_ + "/snapshots"; }
     bool created() const noexcept { return created_; }
 
 private:

@@ -29,6 +29,9 @@ ReplicaSetOptions Node::replica_set_options() const {
     options.wal.segment_bytes = config_.wal.segment_bytes;
     options.wal.batch_bytes_max = config_.wal.batch_bytes_max;
     options.wal.bytes_max = config_.wal.bytes_max;
+    options.snapshot_directory = directory_.snapshot_directory();
+    options.snapshot_limits.log_bytes = config_.snapshot.wal_bytes;
+    options.snapshot_limits.entries = config_.snapshot.interval_entries;
     options.wal.try_direct = config_.wal.sync != WalSync::fdatasync;
     return options;
 }

@@ -56,6 +56,8 @@ public:
     consensus::Group& group() noexcept { return group_; }
     const consensus::Group& group() const noexcept { return group_; }
     const Store& store() const noexcept { return store_; }
+    /// For snapshots, which fill it or read a cut of it.
+    Store& mutable_store() noexcept { return store_; }
     void set_handler(AppliedHandler* handler) noexcept { handler_ = handler; }
 
     /// Encodes `command` straight into the open batch; `waiter` hears of it when it is applied.

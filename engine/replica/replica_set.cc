@@ -20,6 +20,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       failures_(failures),
       placement_(options_.shards),
       wal_(reactor, options_.wal, *this),
+      snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
@@ -34,8 +35,21 @@ ReplicaSet::~ReplicaSet() {
     reactor_.remove_turn_hook(*this);
 }
 
+SnapshotOptions ReplicaSet::snapshot_options() const {
+    SnapshotOptions options;
+    options.directory = options_.snapshot_directory;
+    options.store = options_.wal.store;
+    options.limits = options_.snapshot_limits;
+    options.segment_bytes = options_.wal.segment_bytes;
+    options.log_bytes_max = options_.wal.bytes_max;
+    options.permit = options_.permit;
+    return options;
+}
+
 io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
+    KV_CO_CHECK(co_await snapshots_.load());
     KV_CO_TRY(wal::Recovered recovered, co_await wal::recover(reactor_, options_.wal, *this));
+    co_await snapshots_.recovered();
     KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
     const std::uint64_t time = now_ms();
     for (const auto& replica : replicas_) replica->group().campaign(options_.configuration, time);
@@ -45,11 +59,13 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
         progress_.reset();
         co_await progress_.wait();
     }
+    snapshots_.start();
     co_return std::move(recovered.report);
 }
 
 io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
+    co_await snapshots_.stop();
     // What cannot be written while the disk is full was promised to nobody.
     while (pending() != 0 && !failed_ && !wal_.stuck()) {
         co_await io::SleepAwaiter(reactor_, stop_check_period);
@@ -130,6 +146,7 @@ void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
     KV_ASSERT(known);
     staged.ticket = wal_.stage(wal::RecordKind::entries, group, entry.bytes);
     staged.last = {entry.term, entry.index};
+    staged.bytes = entry.bytes.size();
     staged_.push_back(staged);
 }
 
@@ -148,7 +165,9 @@ void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
             on_failed(applied.error());
             return;
         }
+        snapshots_.entry_durable(staged.shard, staged.last.index, staged.bytes);
     }
+    snapshots_.on_durable(ticket);
     reclaiming_ = true;  // looks once; stays only if a flush left something
     progress_.set();
 }
@@ -157,19 +176,21 @@ void ReplicaSet::stage_rotation() noexcept {
     for (const auto& replica : replicas_) {
         stage_hard_state(replica->group().id(), replica->group().hard_state());
     }
+    snapshots_.on_rotation();
 }
 
 void ReplicaSet::on_failed(const Error& error) noexcept {
     if (failed_) return;
     failed_ = true;
     set_constrained(true);
+    snapshots_.on_failed();
     progress_.set();
     failures_.on_storage_failed(error);
 }
 
 // --- recovery ------------------------------------------------------------------------------------
 
-Status ReplicaSet::on_record(const wal::Record& record, Lsn) {
+Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment) {
     ShardId shard;
     if (!placement_.shard_of(record.group, shard)) {
         return fail(Errc::foreign, fmt::format("a record of group {}, but there are {} shards",
@@ -187,13 +208,15 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn) {
                 KV_TRY(const Entry entry, decode_entry(rest, record.group));
                 rest = rest.subspan(entry.bytes.size());
                 KV_CHECK(replica.group().recover(entry));
+                snapshots_.recovered_entry(shard, entry, segment);
             }
             return {};
         }
         case wal::RecordKind::snapshot_mark:
+            return snapshots_.recovered_mark(shard, record.payload);
         case wal::RecordKind::log_reset:
             return fail(Errc::foreign,
-                        fmt::format("group {} has snapshots, which this version cannot read",
+                        fmt::format("the log of group {} was reset, which this version cannot read",
                                     record.group.value()));
     }
     KV_UNREACHABLE();

@@ -13,6 +13,7 @@
 
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
+#include "engine/replica/snapshots.h"
 #include "engine/wal/recovery.h"
 #include "engine/wal/wal.h"
 #include "io/reactor.h"
@@ -25,6 +26,9 @@ struct ReplicaSetOptions {
     std::uint64_t hash_secret = 0;
     Configuration configuration;  ///< the first entry of every group
     wal::WalOptions wal;
+    std::string snapshot_directory;  ///< of the node, for all cores; exists
+    Retention::Limits snapshot_limits;
+    SnapshotPermit* permit = nullptr;  ///< null: this core is the only one of the node
 };
 
 /// Told when the log has failed: nothing is acknowledged any more, and the process is to end.
@@ -44,8 +48,8 @@ public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
     ~ReplicaSet();
 
-    /// Recovers the log, applies it, campaigns, and returns once every group is ready.
-    /// Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
+    /// Loads the snapshots, recovers the log behind them, applies it, campaigns, and returns once
+    /// every group is ready. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
     /// Refuses new commands, waits for those taken, and stops the log cleanly.
     io::Task<void> stop();
@@ -69,6 +73,9 @@ public:
 
     const wal::Wal& log() const noexcept { return wal_; }
     wal::Wal& log() noexcept { return wal_; }
+    /// How far open() has come.
+    const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
+    SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
     const Slab& slab() const noexcept { return slab_; }
     /// Keys of all shards.
     std::uint64_t keys() const noexcept;
@@ -85,10 +92,11 @@ private:
     void stage_rotation() noexcept override;
     void on_failed(const Error& error) noexcept override;
     // wal::RecoverySink
-    Status on_record(const wal::Record& record, Lsn lsn) override;
+    Status on_record(const wal::Record& record, Lsn lsn, SegmentSeq segment) override;
     // io::TurnHook
     void at_turn_end() override;
 
+    SnapshotOptions snapshot_options() const;
     void stage_hard_state(GroupId group, const HardState& state) noexcept;
     std::uint64_t now_ms() noexcept;
     Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
@@ -98,6 +106,7 @@ private:
         wal::Ticket ticket = 0;
         ShardId shard;
         consensus::LogPosition last;
+        std::uint64_t bytes = 0;
     };
 
     io::Reactor& reactor_;
@@ -107,9 +116,10 @@ private:
     Slab slab_;
     wal::Wal wal_;
     std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard
-    std::vector<ShardId> open_batches_;               ///< shards with commands of this turn
-    std::uint64_t turn_ms_ = 0;                       ///< wall time when the first of them opened
-    std::deque<Staged> staged_;                       ///< in the order of the log
+    Snapshots snapshots_;
+    std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
+    std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
+    std::deque<Staged> staged_;          ///< in the order of the log
     io::Event progress_;
     bool reclaiming_ = false;
     bool stopping_ = false;

@@ -14,9 +14,10 @@
 ///     8  u32  payload_bytes  1..262112 behind the frame header, without padding
 ///    12  u32  number         of the frame in its file, from 0
 ///    16  u64  previous       `checksum` of the frame before; 0 for the first
-///    24  u64  checksum       XXH3-64 of bytes 0..23 and, seeded with that, of everything behind the
-///                            frame header, padding included; seeded with mix(store id, group,
-///                            file offset): a misplaced frame or a copied file never validates
+///    24  u64  checksum       XXH3-64 of everything behind the frame header, padding included;
+///                            seeded with the XXH3-64 of bytes 0..23, which is seeded with
+///                            mix(store id, group, file offset): a misplaced frame or a copied file
+///                            never validates
 ///    32  payload, then zeros up to the next block boundary
 ///
 /// A frame is at most 262144 bytes. A section is one frame, except for `entries`: none or more. A
@@ -37,7 +38,7 @@
 ///           64  u64  revision    of the shard
 ///           72  u64  keys        how many
 ///           80  u64  features    bits that a reader must know; none so far
-///     2  slots          critical; for each run of slots of the shard u16 first, u16 last, ascending
+///     2  slots          critical; of the shard: for each run u16 first, u16 last; ascending
 ///     3  configuration  critical; of the group (proto/raft/configuration.h)
 ///     4  sessions       critical; reserved, not written yet
 ///     5  entries        critical; the payloads of its frames together are the stream of

@@ -261,7 +261,7 @@ Status Recovery::deliver(const Candidate& segment, const BatchHeader& header, By
             return fail(code, fmt::format("{} at offset {}: {}", segment.path, offset_,
                                           taken.error().text()));
         }
-        if (Status status = sink_.on_record(record, header.lsn); !status) {
+        if (Status status = sink_.on_record(record, header.lsn, header.segment); !status) {
             return fail(status.error().code,
                         fmt::format("{} at offset {}, batch {}: {}", segment.path, offset_,
                                     header.lsn.value(), status.error().text()));

@@ -57,7 +57,8 @@ Verdict decide(const PositionFacts& facts) noexcept;
 /// Takes the records of accepted batches. An error ends recovery.
 class RecoverySink {
 public:
-    virtual Status on_record(const Record& record, Lsn lsn) = 0;
+    /// `segment` holds the record.
+    virtual Status on_record(const Record& record, Lsn lsn, SegmentSeq segment) = 0;
 
 protected:
     ~RecoverySink() = default;

@@ -64,6 +64,7 @@ struct Wal::Write : io::Op {
 Wal::Wal(io::Reactor& reactor, WalOptions options, WalClient& client)
     : reactor_(reactor),
       options_(std::move(options)),
+      bytes_max_(options_.bytes_max),
       client_(client),
       gathering_(std::make_unique<Batch>()),  // free_batches_ is not there yet
       marker_timer_(*this),
@@ -214,22 +215,27 @@ std::uint64_t Wal::room_within_limit() const noexcept {
     const std::uint64_t spares = spares_.size() + unopened_spares_.size();
     const std::uint64_t used = log_bytes() + spares * options_.segment_bytes;
     const std::uint64_t allowed =
-        used >= options_.bytes_max ? 0 : (options_.bytes_max - used) / options_.segment_bytes;
+        used >= bytes_max_ ? 0 : (bytes_max_ - used) / options_.segment_bytes;
+    const std::uint64_t all = spares + allowed;
+    const std::uint64_t usable = all == 0 ? 0 : all - 1;  // one is kept
     // A batch that does not fit leaves the end of a segment free: never more than a quarter of it.
-    return current + (spares + allowed) * (options_.segment_bytes / 2);
+    return current + usable * (options_.segment_bytes / 2);
 }
 
 std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     if (failed_ || stopping_) return Errc::shutting_down;
-    const bool no_more_spares = no_space_ || log_is_full();
-    if (!no_more_spares && options_.bytes_max == 0) return std::nullopt;
+    const bool full = log_is_full();
+    const bool no_more_spares = no_space_ || full;
+    if (!no_more_spares && bytes_max_ == 0) return std::nullopt;
     // One place must hold all of it, with the padding of one batch and the block that stays free
     // (room_for): then each batch finds room, wherever those before it have ended.
     const std::uint64_t needed = staged_bytes() + batch_header_bytes + record_bytes(bytes) +
                                  2 * io::block_bytes + options_.segment_bytes / reserve_divisor;
     const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
     const std::uint64_t spare =
-        spares_.empty() ? 0 : options_.segment_bytes - segment_header_bytes - io::block_bytes;
+        spares_.size() <= (full ? 1 : 0)
+            ? 0
+            : options_.segment_bytes - segment_header_bytes - io::block_bytes;
     if (std::max(current, spare) >= needed) return std::nullopt;
     if (!no_more_spares && room_within_limit() >= needed) return std::nullopt;
     return no_space_ ? Errc::read_only : Errc::log_full;

@@ -20,6 +20,9 @@
 /// error of a write or a sync is final: on_failed() is called once, nothing is acknowledged any
 /// more, and the process is to end. It is never retried: after a failed sync the disk may hold
 /// anything.
+///
+/// The log and its spares stay within bytes_max, if there is one. The last segment that it allows
+/// is kept for what clients do not write: what must be written to release others always fits.
 
 #include <array>
 #include <deque>
@@ -43,7 +46,7 @@ struct WalOptions {
     std::uint64_t segment_bytes = std::uint64_t{64} << 20;
     std::uint64_t batch_bytes_max = std::uint64_t{4}
                                     << 20;  ///< a larger record gets a batch of its own
-    std::uint64_t bytes_max = 0;            ///< of the log and its spares; 0: no limit
+    std::uint64_t bytes_max = 0;            ///< of the log and its spares; 0: set_bytes_max()
     bool try_direct = true;                 ///< wal.sync = "fdatasync" turns direct writes off
 };
 
@@ -99,6 +102,8 @@ public:
     static constexpr std::size_t batches_in_flight_max = 4;
     static constexpr std::size_t gather_bytes = std::size_t{16} << 10;
     static constexpr std::size_t spares_wanted = 2;
+    /// With less room than this in bytes_max, each record is asked for: more than one turn takes.
+    static constexpr std::uint64_t watched_room_bytes = std::uint64_t{128} << 20;
     static constexpr Duration idle_marker_delay = 500ms;  ///< promised within 1 s
     static constexpr Duration no_space_retry_delay = 500ms;
 
@@ -117,9 +122,15 @@ public:
     /// Why records of `bytes` more may not be staged now: `read_only`, the disk is full; `busy`,
     /// the log has reached bytes_max; `shutting_down`. Nothing: they may.
     std::optional<Errc> refusal(std::size_t bytes) const noexcept;
-    /// Whether refusal() could refuse anything at all.
+    /// Whether refusal() could refuse what one turn takes.
     bool constrained() const noexcept {
-        return failed_ || stopping_ || no_space_ || options_.bytes_max != 0;
+        return failed_ || stopping_ || no_space_ ||
+               (bytes_max_ != 0 && room_within_limit() < watched_room_bytes);
+    }
+    /// A limit as options.bytes_max is, for those who know it only later. 0: none.
+    void set_bytes_max(std::uint64_t bytes) noexcept {
+        bytes_max_ = bytes;
+        spares_event_.set();
     }
     /// What is staged cannot be written until a spare can be prepared.
     bool stuck() const noexcept;
@@ -190,6 +201,7 @@ private:
 
     io::Reactor& reactor_;
     const WalOptions options_;
+    std::uint64_t bytes_max_;
     WalClient& client_;
     WalPosition position_;  ///< as of the last started write
     SyncMode mode_ = SyncMode::dsync;

@@ -9,8 +9,8 @@ namespace kv::wal {
 /// No further file may be made.
 bool Wal::log_is_full() const noexcept {
     const std::uint64_t files = spares_.size() + 1;
-    return options_.bytes_max != 0 && unopened_spares_.empty() &&
-           log_bytes() + files * options_.segment_bytes > options_.bytes_max;
+    return bytes_max_ != 0 && unopened_spares_.empty() &&
+           log_bytes() + files * options_.segment_bytes > bytes_max_;
 }
 
 std::uint64_t Wal::log_bytes() const noexcept {

@@ -34,6 +34,7 @@ struct Scenario {
     std::size_t sweep_every;  ///< in release; sanitizers take a tenth
     std::vector<Life> lives;
     bool direct = true;
+    std::size_t snapshot_log_bytes = 64_MiB;
 };
 
 Config config_for(const Scenario& scenario) {
@@ -46,6 +47,7 @@ Config config_for(const Scenario& scenario) {
     config.limits.value_bytes_max = 2_KiB;
     config.wal.segment_bytes = scenario.segment_bytes;
     config.wal.batch_bytes_max = 4_KiB;
+    config.snapshot.wal_bytes = scenario.snapshot_log_bytes;
     if (!scenario.direct) config.wal.sync = WalSync::fdatasync;
     return config;
 }
@@ -147,6 +149,20 @@ const std::vector<Scenario>& scenarios() {
          {{steady, 0s, End::clean_stop}, {slow, 2s, End::clean_stop}, {steady, 0s, End::kill}}},
         {"deep_pipeline", 8, 32_KiB, 1, {{deep, 0s, End::kill}, {deep, 1s, End::clean_stop}}},
         {"buffered", 2, 16_KiB, 1, {{steady, 0s, End::kill}, {slow, 1s, End::kill}}, false},
+        {"snapshots",
+         2,
+         16_KiB,
+         2,
+         {{steady, 1s, End::kill}, {steady, 0s, End::clean_stop}, {slow, 0s, End::kill}},
+         true,
+         12_KiB},
+        {"snapshots_buffered",
+         1,
+         16_KiB,
+         2,
+         {{steady, 0s, End::kill}, {steady, 0s, End::kill}},
+         false,
+         8_KiB},
     };
     return all;
 }

@@ -199,7 +199,7 @@ const Case cases[] = {
      "expected at most 2MiB"},
     {"batch_and_shards", "[cluster]\nshards = 1024\n[wal]\nbatch_bytes_max = \"32KiB\"\n",
      "f.toml:4: wal.batch_bytes_max: 32KiB does not hold what 1024 shards write together; "
-     "expected at least 64KiB"},
+     "expected at least 96KiB"},
     {"wal_room", "[wal]\nbytes_max = \"128MiB\"\n",
      "f.toml:2: wal.bytes_max: 128MiB does not hold four segments of 64MiB; expected 0 or more"},
     {"request_holds_value", "[limits]\nvalue_bytes_max = \"8MiB\"\nrequest_bytes_max = \"8MiB\"\n",

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "proto/base/prng.h"
 #include "tests/support/sim_server.h"
 #include "tests/unit/node/session_script.h"
 
@@ -188,6 +190,13 @@ TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
     Config config = small_config();
     config.wal.bytes_max = 6 * config.wal.segment_bytes;
     SimServer server(12, config);
+    // Only when snapshots cannot shorten it.
+    io::SimFault full;
+    full.code = io::OpCode::write;
+    full.path_part = "/snapshots/";
+    full.count = UINT64_MAX;
+    full.error = -ENOSPC;
+    server.disk().add_fault(full);
     ASSERT_TRUE(server.start().has_value());
     const auto client = server.connect();
     const std::string value(1000, 'v');
@@ -208,6 +217,63 @@ TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
         EXPECT_EQ(server.node().replicas().keys(), accepted - 1);
         server.expect(resp_array({"GET", "0"}), resp_bulk(value));
     }
+    server.disk().clear_faults();
+    server.world.run_for(31s);  // the longest time until it is tried again
+    server.expect(resp_array({"SET", "again", value}), "+OK\r\n");
+    EXPECT_EQ(server.node().replicas().keys(), accepted);
+    EXPECT_LT(server.node().replicas().log().log_bytes(), config.wal.bytes_max / 2);
+}
+
+/// One busy shard and fifteen that write a key now and then: none of them pins the log.
+TEST(NodeLife, TheLogStaysWithinItsLimitHoweverUnevenTheShardsAre) {
+    Config config = small_config();
+    config.cluster.shards = 16;
+    config.wal.bytes_max = 8 * config.wal.segment_bytes;
+    config.snapshot.wal_bytes = 64_KiB;
+    SimServer server(3, config);
+    const auto used = [&] {
+        std::uint64_t bytes = 0;
+        for (const std::string& name : server.disk().list("kv/data/wal")) {
+            bytes += server.disk().visible("kv/data/wal/" + name)->size();
+        }
+        return bytes;
+    };
+    std::uint64_t taken = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t segments = 0;
+    Prng prng(5);
+    for (int life = 0; life < 3; ++life) {
+        ASSERT_TRUE(server.start().has_value());
+        const auto client = server.connect();
+        for (int burst = 0; burst < 300; ++burst) {
+            std::string input;
+            for (int i = 0; i < 8; ++i) {
+                const bool hot = prng.below(100) != 0;
+                const std::string key = hot ? "{hot}" + std::to_string(prng.below(50))
+                                            : "idle" + std::to_string(prng.below(1000));
+                input += resp_array({"SET", key, std::string(prng.below(2000), 'v')});
+            }
+            client->send(input);
+            ASSERT_TRUE(client->wait_for(8 * 5));
+            if (life == 0) server.world.run_for(20ms);
+            const std::string replies = client->take();
+            // Without a pause, one core writes faster than sixteen snapshots can follow.
+            if (life == 0) {
+                ASSERT_EQ(replies.size(), 8u * 5) << replies;
+            }
+            ++(replies.starts_with("+OK") ? taken : refused);
+            if (!replies.starts_with("+OK")) server.world.run_for(20ms);
+            ASSERT_LE(used(), config.wal.bytes_max);
+        }
+        const SnapshotFacts facts = server.node().replicas().snapshot_facts();
+        EXPECT_GT(facts.completed, 16u);
+        EXPECT_EQ(facts.failures, 0u);
+        // What is released is used again: nothing is made once the log has its size.
+        segments += server.node().replicas().log().counters().segments_made;
+        server.crash();
+    }
+    EXPECT_LE(segments, 8u);
+    EXPECT_GT(taken, refused);
 }
 
 TEST(NodeLife, AStopEndsAlthoughAFullDiskHoldsWritesBack) {

@@ -59,7 +59,7 @@ using SeenList = std::vector<Seen>;
 class SeenSink final : public RecoverySink {
 public:
     SeenList seen;
-    Status on_record(const Record& record, Lsn lsn) override {
+    Status on_record(const Record& record, Lsn lsn, SegmentSeq) override {
         seen.push_back({record.kind, record.group, std::string(as_text(record.payload)), lsn});
         return {};
     }

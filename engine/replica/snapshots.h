@@ -1,0 +1,186 @@
+#pragma once
+
+/// Snapshots of the groups of one core: takes them when retention.h says so, marks them in the log,
+/// and lets go what they make needless; at start, loads the newest of each group. Owner core only;
+/// a part of the ReplicaSet.
+///
+/// The order that is safe at any moment: the file and its name are durable -> the mark is staged ->
+/// the mark is durable -> older snapshots of the group are removed, segments are released. A
+/// snapshot that was not marked when the process ended is loaded all the same: its file is whole,
+/// and the log behind it is there. Each new segment repeats the marks of all groups, so that
+/// recovery always knows which snapshot the log relies on, and refuses to start without it.
+///
+/// Besides groups that are due, those that pin the oldest segment of a log that has grown to half
+/// its limit are taken, whatever they have written: an idle group never pins the log. Their marks
+/// are written together, so that a full log has room for them (Wal keeps one segment).
+///
+/// A snapshot that cannot be written changes nothing; it is tried again later, less and less often.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/replica/placement.h"
+#include "engine/replica/replica.h"
+#include "engine/replica/retention.h"
+#include "engine/snapshot/writer.h"
+#include "engine/wal/wal.h"
+#include "io/event.h"
+#include "io/timer.h"
+
+namespace kv {
+
+/// One snapshot at a time on a node: whoever begins one asks for it, and gives it back.
+class SnapshotPermit {
+public:
+    virtual io::Task<void> take() = 0;
+    virtual void give() = 0;
+
+protected:
+    ~SnapshotPermit() = default;
+};
+
+struct SnapshotOptions {
+    std::string directory;  ///< shared by all cores of the node; exists
+    StoreId store;
+    Retention::Limits limits;
+    std::uint64_t segment_bytes = 0;  ///< as the log's
+    std::uint64_t log_bytes_max = 0;  ///< as the log's; 0: derived, see Snapshots::log_limit()
+    std::size_t saved_bytes_max = StoreCut::saved_bytes_default;
+    SnapshotPermit* permit = nullptr;  ///< null: this core is the only one
+};
+
+/// How far loading has come; for whoever waits for a node to start.
+struct LoadProgress {
+    std::uint64_t bytes_total = 0;  ///< of snapshots
+    std::uint64_t bytes_done = 0;
+    std::uint64_t shards = 0;     ///< loaded from a snapshot
+    std::uint64_t keys = 0;       ///< in them
+    std::uint64_t log_bytes = 0;  ///< of entries read behind the snapshots
+};
+
+/// What operators want to know.
+struct SnapshotFacts {
+    struct Shard {
+        Index index;                 ///< of the last entry in the newest snapshot; 0: there is none
+        std::uint64_t keys = 0;      ///< in it
+        std::uint64_t bytes = 0;     ///< of the file
+        std::uint64_t taken_ms = 0;  ///< wall clock; of one that was loaded: its last entry's time
+        std::uint64_t log_bytes = 0;  ///< of entries since
+    };
+    std::vector<Shard> shards;  ///< by number, also those of other cores
+    std::optional<ShardId> running;
+    std::uint64_t completed = 0;
+    std::uint64_t given_up = 0;  ///< too much changed meanwhile; tried again
+    std::uint64_t failures = 0;
+    std::string last_error;  ///< empty: the last one was fine
+    Duration last_duration{};
+    std::uint64_t log_limit = 0;  ///< bytes that log and spares may take
+};
+
+class Snapshots {
+public:
+    static constexpr Duration retry_first = 100ms;
+    static constexpr Duration retry_max = 30s;
+    /// Frames per turn, when cuts were broken before.
+    static constexpr std::size_t pace_max = 8;
+
+    /// `replicas` is by shard; null: it lives on another core.
+    Snapshots(io::Reactor& reactor, SnapshotOptions options, const Placement& placement,
+              wal::Wal& log, const std::vector<std::unique_ptr<Replica>>& replicas);
+    ~Snapshots();
+
+    // Start, in this order.
+    /// Loads the newest snapshot of each group. Errors: `damaged`, `foreign`, `io`.
+    io::Task<Status> load();
+    /// What recovery finds in the log. Error of a mark: `damaged`, the snapshot is not there.
+    Status recovered_mark(ShardId shard, Bytes payload);
+    void recovered_entry(ShardId shard, const Entry& entry, SegmentSeq segment);
+    /// Removes what the log does not rely on any more, and sets the limit of the log.
+    io::Task<void> recovered();
+    /// The log is open: takes snapshots from now on.
+    void start();
+    /// Gives up what is being written, and returns when nothing is left to wait for.
+    io::Task<void> stop();
+
+    // The log goes on.
+    void entry_durable(ShardId shard, Index index, std::uint64_t bytes);
+    void on_durable(wal::Ticket ticket);
+    /// Stages the marks of all groups: a new segment begins.
+    void on_rotation();
+    /// Nothing becomes durable any more.
+    void on_failed();
+
+    /// What the log and its spares may take when options.log_bytes_max does not say: 16 segments or
+    /// four times the bytes between two snapshots of a group, and twice the data.
+    std::uint64_t log_limit() const;
+    const LoadProgress& progress() const noexcept { return progress_; }
+    SnapshotFacts facts() const;
+
+private:
+    class Loader;
+    class CutSource;
+    /// Of one group.
+    struct Shard {
+        std::vector<Index> files;  ///< snapshots in the directory, ascending
+        Index loaded;              ///< what the store was loaded from; 0: nothing
+        Term loaded_term;
+        Index marked;  ///< what the log relies on; 0: nothing
+        Term marked_term;
+        SnapshotFacts::Shard facts;
+    };
+    struct Taken {
+        ShardId shard;
+        Index index;
+        Term term;
+    };
+    struct RetryTimer : io::Timer {
+        explicit RetryTimer(io::Event& e) noexcept
+            : Timer([](Timer& t) noexcept { static_cast<RetryTimer&>(t).event.set(); }), event(e) {}
+        io::Event& event;
+    };
+
+    Replica& replica(ShardId shard) const noexcept { return *replicas_[shard.value()]; }
+    std::string path_of(ShardId shard, Index number) const;
+    std::string slots_of(ShardId shard) const;
+    io::Task<Status> look_at_directory();
+    io::Task<Status> load_shard(ShardId shard);
+    io::Task<void> remove_older(ShardId shard, Index than);
+
+    bool pressed() const;
+    std::vector<ShardId> choose() const;
+    io::Task<void> run();
+    io::Task<void> take_all(std::vector<ShardId> shards);
+    io::Task<void> take(ShardId shard);
+    io::Task<Result<snapshot::Written>> write(ShardId shard);
+    io::Task<void> mark_taken();
+    wal::Ticket stage_mark(ShardId shard);
+    void failed(ShardId shard, const Error& error);
+    bool ending() const noexcept { return stopping_ || failed_; }
+
+    io::Reactor& reactor_;
+    const SnapshotOptions options_;
+    const Placement& placement_;
+    wal::Wal& log_;
+    const std::vector<std::unique_ptr<Replica>>& replicas_;
+    Retention retention_;
+    std::vector<Shard> shards_;
+    std::unique_ptr<StoreCut> cut_;  ///< being written; here so that it goes before its store
+    std::vector<Taken> taken_;       ///< durable and not marked yet
+    io::Event wake_;                 ///< there may be something to do
+    io::Event ended_;
+    RetryTimer retry_timer_;
+    Duration retry_delay_{};  ///< after the next failure; 0: the last one was fine
+    std::size_t pace_ = 1;    ///< frames per turn
+    std::uint64_t highest_limit_ = 0;
+    wal::Ticket durable_ = 0;
+    bool alarmed_ = false;  ///< said that the disk is full
+    bool started_ = false;
+    bool stopping_ = false;
+    bool failed_ = false;
+    LoadProgress progress_;
+    SnapshotFacts facts_;  ///< shards are in shards_
+};
+
+}  // namespace kv
