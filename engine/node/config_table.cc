@@ -220,16 +220,16 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .meaning = "A shard has a snapshot when its entries since the last one "
                                    "take this much of the log, or as\nmuch as its data take of "
                                    "memory if that is more.",
-                        .kind = Kind::bytes,
+                        .kind = ConfigKind::bytes,
                         .min = bytes(4_KiB),
                         .max = bytes(1024_GiB)},
                        KV_MEMBER(snapshot.wal_bytes)),
     number_key<Config>({.name = "snapshot.interval_entries",
                         .meaning = "Or when there are so many of them, each with the writes of one "
                                    "turn; 0: any number.",
-                        .kind = Kind::integer,
+                        .kind = ConfigKind::integer,
                         .min = 0,
-                        .max = int_max},
+                        .max = config_int_max},
                        KV_MEMBER(snapshot.interval_entries)),
     number_key<Config>({.name = "reactor.cpu",
                         .meaning = "CPU that the event loop is pinned to; -1: the scheduler "

@@ -49,7 +49,7 @@ SnapshotOptions ReplicaSet::snapshot_options() const {
 io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     KV_CO_CHECK(co_await snapshots_.load());
     KV_CO_TRY(wal::Recovered recovered, co_await wal::recover(reactor_, options_.wal, *this));
-    co_await snapshots_.recovered();
+    KV_CO_CHECK(co_await snapshots_.recovered());
     KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
     const std::uint64_t time = now_ms();
     for (const auto& replica : replicas_) replica->group().campaign(options_.configuration, time);
@@ -203,6 +203,7 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
             return replica.group().recover(state);
         }
         case wal::RecordKind::entries: {
+            if (snapshots_.missing(shard)) return {};  // nothing to join; refused in the end
             Bytes rest = record.payload;
             while (!rest.empty()) {
                 KV_TRY(const Entry entry, decode_entry(rest, record.group));

@@ -94,11 +94,16 @@ public:
     // Start, in this order.
     /// Loads the newest snapshot of each group. Errors: `damaged`, `foreign`, `io`.
     io::Task<Status> load();
-    /// What recovery finds in the log. Error of a mark: `damaged`, the snapshot is not there.
+    /// What recovery finds in the log.
     Status recovered_mark(ShardId shard, Bytes payload);
     void recovered_entry(ShardId shard, const Entry& entry, SegmentSeq segment);
-    /// Removes what the log does not rely on any more, and sets the limit of the log.
-    io::Task<void> recovered();
+    /// The log relies on a snapshot of `shard` that was not loaded: recovered() will say so.
+    bool missing(ShardId shard) const noexcept {
+        return shards_[shard.value()].missing.value() != 0;
+    }
+    /// Removes what the log does not rely on any more, and sets the limit of the log. Error:
+    /// `damaged`, a snapshot that the log relies on is not there.
+    io::Task<Status> recovered();
     /// The log is open: takes snapshots from now on.
     void start();
     /// Gives up what is being written, and returns when nothing is left to wait for.
@@ -128,6 +133,7 @@ private:
         Term loaded_term;
         Index marked;  ///< what the log relies on; 0: nothing
         Term marked_term;
+        Index missing;  ///< marked and not there; 0: nothing
         SnapshotFacts::Shard facts;
     };
     struct Taken {

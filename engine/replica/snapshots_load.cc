@@ -154,13 +154,12 @@ Status Snapshots::recovered_mark(ShardId shard, Bytes payload) {
     const Index number(load_le<std::uint64_t>(payload.data() + 16));
     Shard& state = shards_[shard.value()];
     const bool same = index == state.loaded && term == state.loaded_term;
-    if (number != index || index.value() == 0 || (index >= state.loaded && !same)) {
-        return fail(Errc::damaged,
-                    fmt::format("the log relies on the snapshot {}, which is missing. Restore the "
-                                "file from a backup, or move the data directory away to start "
-                                "empty",
-                                path_of(shard, index)));
+    if (number != index || index.value() == 0) {
+        return fail(Errc::damaged, fmt::format("a snapshot mark of entry {}, number {}",
+                                               index.value(), number.value()));
     }
+    // Not refused at once: the newest mark names the file that is needed.
+    if (index >= state.loaded && !same) state.missing = index;
     state.marked = std::max(state.marked, index);
     state.marked_term = std::max(state.marked_term, term);
     retention_.marked(shard, index);
@@ -176,13 +175,23 @@ void Snapshots::recovered_entry(ShardId shard, const Entry& entry, SegmentSeq se
     }
 }
 
-io::Task<void> Snapshots::recovered() {
+io::Task<Status> Snapshots::recovered() {
+    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+        if (shards_[i].missing.value() == 0) continue;
+        co_return fail(Errc::damaged,
+                       fmt::format("{} is missing, and the log relies on it: acknowledged data "
+                                   "cannot be read back; nothing was changed. Restore the file "
+                                   "from a backup, or move the data directory away to start empty",
+                                   path_of(ShardId(i), shards_[i].missing)));
+    }
     for (std::uint16_t i = 0; i < shards_.size(); ++i) {
         co_await remove_older(ShardId(i), shards_[i].marked);
     }
-    if (options_.log_bytes_max != 0) co_return;
-    highest_limit_ = log_limit();
-    log_.set_bytes_max(highest_limit_);
+    if (options_.log_bytes_max == 0) {
+        highest_limit_ = log_limit();
+        log_.set_bytes_max(highest_limit_);
+    }
+    co_return Status{};
 }
 
 }  // namespace kv

@@ -9,6 +9,7 @@
 #include "engine/node/node.h"
 #include "io/frame_pool.h"
 #include "io/sim/sim_process.h"
+#include "proto/base/prng.h"
 #include "tests/sim/write_client.h"
 
 namespace kv::sim {
@@ -63,6 +64,7 @@ public:
 
     io::SimWorld& world() { return world_; }
     const Ledger& ledger() const { return ledger_; }
+    std::uint64_t snapshots() const { return snapshots_; }
 
     /// Lives the scenario until its end or the planned crash.
     void live(const bool& crashed) {
@@ -112,6 +114,7 @@ private:
             EXPECT_TRUE(done || crashed) << "the client hangs";
             EXPECT_EQ(client.refusal(), "");
             if (!crashed) world_.run_for(life.idle_after);
+            snapshots_ += node.replicas().snapshot_facts().completed;
             if (!crashed && life.end == End::clean_stop) process.run(node.stop());
         }
         process.kill();
@@ -122,6 +125,7 @@ private:
     std::uint64_t seed_;
     io::SimWorld world_;
     Ledger ledger_;
+    std::uint64_t snapshots_ = 0;  ///< taken so far
 };
 
 std::string name_of(io::Crash kind) {
@@ -183,6 +187,9 @@ TEST_P(CrashSweep, EveryAcknowledgedWriteSurvivesACrashAtEveryPoint) {
         whole.live(never);
         points = whole.world().disk(server_node).io_points();
         ASSERT_GT(whole.ledger().acknowledged(), 10u);
+        if (scenario.snapshot_log_bytes < 64_MiB) {
+            ASSERT_GT(whole.snapshots(), 3u);
+        }
     }
     std::uint64_t runs = 0;
     const std::uint64_t step = sanitized() ? 10 : scenario.sweep_every;
@@ -241,6 +248,55 @@ TEST(Crash, RecoveryMayCrashAtEveryPointToo) {
         if (!met) break;
     }
     fmt::print("crash sweep of recovery: {} runs\n", runs);
+}
+
+/// Random histories of several lives with snapshots of any size at any moment, crashed anywhere.
+TEST(Crash, RandomHistoriesWithSnapshotsKeepWhatWasAcknowledged) {
+    std::uint64_t snapshots = 0;
+    const std::uint64_t seeds = sanitized() ? 30 : 300;
+    for (std::uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) {
+        Prng prng = Prng::split(seed, "sim.snapshots");
+        Scenario scenario{"random",
+                          static_cast<std::uint16_t>(prng.between(1, 6)),
+                          prng.between(8, 32) * 4096,
+                          1,
+                          {},
+                          prng.below(3) != 0,
+                          prng.between(4, 40) * 1024};
+        for (std::uint64_t life = prng.between(1, 4); life > 0; --life) {
+            Workload workload;
+            workload.keys = prng.between(1, 100);
+            workload.value_bytes_max = prng.between(1, 1000);
+            workload.pipeline = prng.between(1, 20);
+            workload.bursts = prng.between(1, 40);
+            workload.pause_max = prng.below(3) == 0 ? 500ms : 5ms;
+            const End end = prng.below(3) == 0 ? End::clean_stop : End::kill;
+            scenario.lives.push_back({workload, prng.below(2) == 0 ? 1s : 0s, end});
+        }
+        std::uint64_t points = 0;
+        {
+            const bool never = false;
+            Trial whole(scenario, seed);
+            whole.live(never);
+            points = whole.world().disk(server_node).io_points();
+            snapshots += whole.snapshots();
+        }
+        Trial run(scenario, seed);
+        bool crashed = false;
+        const io::Crash kind = io::all_crashes[prng.below(io::all_crashes.size())];
+        run.world().crash_at(server_node, prng.below(points), kind, [&] { crashed = true; });
+        run.live(crashed);
+        run.world().cancel_crash(server_node);
+        ASSERT_TRUE(crashed);
+        const std::string what = fmt::format("seed {}", seed);
+        const std::uint64_t first = run.recover(what, End::kill);
+        const std::uint64_t second = run.recover(what, End::clean_stop);
+        const std::uint64_t third = run.recover(what, End::kill);
+        EXPECT_EQ(first, second) << what;
+        EXPECT_EQ(first, third) << what;
+    }
+    fmt::print("random histories: {} seeds, {} snapshots\n", seeds, snapshots);
+    EXPECT_GT(snapshots, seeds);
 }
 
 /// Same seed, same world: what every failure report relies on.

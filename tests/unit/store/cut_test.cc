@@ -158,8 +158,18 @@ TEST_F(CutTest, IsTheStoreAtItsMomentWhateverHappens) {
         const std::uint64_t keys = prng.between(1, prng.below(4) == 0 ? 5000 : 300);
         const auto mutate = [&] {
             const std::string key = "key" + std::to_string(prng.below(keys));
-            if (prng.below(3) == 0) {
+            const std::uint64_t what = prng.below(6);
+            if (what < 2) {
                 del(key);
+            } else if (what == 2) {
+                store.apply({.kind = CommandKind::append,
+                             .key = key,
+                             .value = std::string_view("tail").substr(prng.below(5)),
+                             .number = 1 << 20},
+                            store.hash(key));
+            } else if (what == 3) {
+                store.apply({.kind = CommandKind::increment, .key = "n" + key, .number = 1},
+                            store.hash("n" + key));
             } else {
                 put(key, std::string(prng.below(prng.below(20) == 0 ? 5000 : 60), 'a'));
             }
