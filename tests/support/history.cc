@@ -99,7 +99,7 @@ std::optional<Operation> parse_line(std::string_view line) {
     out.result = *std::move(result);
     if (field[2] == "-") {
         if (out.known != Known::unknown) return std::nullopt;
-        out.end = out.start;
+        out.end = never_ends;
     }
     if (out.end < out.start) return std::nullopt;
     return out;
@@ -141,7 +141,7 @@ std::string text_of(const Datum& datum) {
 
 std::size_t History::begin(Operation operation) {
     operation.known = Known::unknown;
-    operation.end = operation.start;
+    operation.end = never_ends;
     operations_.push_back(std::move(operation));
     return operations_.size() - 1;
 }
@@ -156,10 +156,16 @@ void History::finish(std::size_t number, std::int64_t end, Known known, Datum re
     operation.revision = revision;
 }
 
+void History::end_unknown(std::int64_t time) {
+    for (Operation& operation : operations_) {
+        if (operation.known == Known::unknown && operation.end == never_ends) operation.end = time;
+    }
+}
+
 std::string History::text() const {
     std::string out;
     for (const Operation& o : operations_) {
-        const std::string end = o.known == Known::unknown ? "-" : fmt::format("{}", o.end);
+        const std::string end = o.end == never_ends ? "-" : fmt::format("{}", o.end);
         fmt::format_to(std::back_inserter(out), "{} {} {} {} {} ={} {} {} {} {}\n", o.client,
                        o.start, end, known_names[static_cast<std::size_t>(o.known)], name(o.kind),
                        escaped(o.key), text_of(o.argument), text_of(o.expected), text_of(o.result),

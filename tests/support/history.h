@@ -10,7 +10,8 @@
 ///
 ///     client    decimal
 ///     start     nanoseconds of one clock for all clients, signed decimal
-///     end       the same; `-`: it never ended
+///     end       the same; `-`: it never ended. Of an unknown one: it took effect by then, or never
+///               will (the server that had it was replaced, say)
 ///     outcome   `ok`, `not_applied` or `unknown`
 ///     kind      as name(OperationKind) writes it
 ///     key, argument, expected, result
@@ -23,6 +24,7 @@
 ///     4 1200 - unknown incr =balance :5 - - 0
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -76,8 +78,10 @@ struct Datum {
 enum class Known : std::uint8_t {
     ok,           ///< it took effect between start and end, with this result
     not_applied,  ///< it took no effect and never will
-    unknown,      ///< it takes effect at any time after start, or never
+    unknown,      ///< it takes effect between start and end, or never
 };
+
+inline constexpr std::int64_t never_ends = std::numeric_limits<std::int64_t>::max();
 
 struct Operation {
     std::uint32_t client = 0;
@@ -86,7 +90,7 @@ struct Operation {
     Datum argument;
     Datum expected;
     std::int64_t start = 0;  ///< nanoseconds
-    std::int64_t end = 0;    ///< not before start; means nothing when unknown
+    std::int64_t end = 0;    ///< not before start; never_ends: it has none
     Known known = Known::unknown;
     Datum result;
     std::uint64_t revision = 0;
@@ -100,6 +104,8 @@ public:
     std::size_t begin(Operation operation);
     void finish(std::size_t number, std::int64_t end, Known known, Datum result = {},
                 std::uint64_t revision = 0);
+    /// What is unknown and has no end by now took effect before `time`, or never will.
+    void end_unknown(std::int64_t time);
     void add(Operation operation) { operations_.push_back(std::move(operation)); }
 
     std::span<const Operation> operations() const noexcept { return operations_; }

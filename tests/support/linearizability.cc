@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t no_end = std::numeric_limits<std::int64_t>::max();
 constexpr RegisterState absent{};
 /// Of each attempt to show less. It costs nothing but a larger drawing to give one up.
-constexpr CheckLimits attempt{.steps_max = 20'000};
+constexpr std::uint64_t attempt_steps_max = 200'000;
 
 std::int64_t end_of(const Operation& operation) {
     return operation.known == Known::unknown ? no_end : operation.end;
@@ -25,7 +25,9 @@ std::int64_t end_of(const Operation& operation) {
 
 Verdict verdict_of(RegisterModel& model, std::span<const Operation> operations,
                    std::span<const RegisterState> initial, const CheckLimits& limits) {
-    return Linearization(model, operations).search(initial, limits).verdict;
+    return Linearization(model, operations, limits.clients_in_order)
+        .search(initial, limits)
+        .verdict;
 }
 
 /// What was known at `time`: what had not ended then is of unknown outcome.
@@ -69,7 +71,8 @@ struct Window {
 
 /// Leaves out what came before the last moment at which nothing was under way, as long as what is
 /// left is impossible in every state that the key can have had then.
-Window last_part(RegisterModel& model, std::vector<Operation> operations) {
+Window last_part(RegisterModel& model, std::vector<Operation> operations,
+                 const CheckLimits& attempt) {
     std::ranges::stable_sort(operations, {}, &Operation::start);
     std::vector<std::size_t> cuts;
     std::int64_t ended = std::numeric_limits<std::int64_t>::min();
@@ -80,7 +83,8 @@ Window last_part(RegisterModel& model, std::vector<Operation> operations) {
     for (; !cuts.empty() && cuts.back() != 0; cuts.pop_back()) {
         const std::span<const Operation> prefix = std::span(operations).first(cuts.back());
         Window window;
-        window.before = Linearization(model, prefix).final_states({&absent, 1}, attempt);
+        window.before = Linearization(model, prefix, attempt.clients_in_order)
+                            .final_states({&absent, 1}, attempt);
         for (std::size_t i = 0; i < operations.size(); ++i) {
             // Those of unknown outcome may still come.
             if (i < cuts.back() && operations[i].known == Known::ok) continue;
@@ -112,7 +116,7 @@ bool is_named(const Operation& write, std::span<const Operation> operations) {
 /// Leaves out what does not matter to a reader: what stays impossible when less is demanded was so
 /// before. First reads, then, where values tell whose they are, results, and of what has no result
 /// left the writes of values that nobody saw.
-void thin(RegisterModel& model, Window& window) {
+void thin(RegisterModel& model, Window& window, const CheckLimits& attempt) {
     const auto fails = [&](std::span<const Operation> operations) {
         return verdict_of(model, operations, window.before, attempt) == Verdict::not_linearizable;
     };
@@ -208,14 +212,16 @@ std::string origins(const Window& window, std::span<const Operation> operations)
 
 KeyVerdict check_key(std::span<const Operation> operations, const CheckLimits& limits) {
     RegisterModel model;
-    return Linearization(model, operations).search({&absent, 1}, limits);
+    return Linearization(model, operations, limits.clients_in_order).search({&absent, 1}, limits);
 }
 
 std::string explain(std::span<const Operation> operations, const CheckLimits& limits) {
     RegisterModel model;
     if (verdict_of(model, operations, {&absent, 1}, limits) != Verdict::not_linearizable) return {};
-    Window window = last_part(model, shortest_prefix(model, operations, limits));
-    thin(model, window);
+    CheckLimits attempt = limits;
+    attempt.steps_max = std::min(limits.steps_max, attempt_steps_max);
+    Window window = last_part(model, shortest_prefix(model, operations, limits), attempt);
+    thin(model, window, attempt);
     std::string before;
     for (const RegisterState& state : window.before) {
         before += (before.empty() ? "" : ", or ") + model.describe(state);

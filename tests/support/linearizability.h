@@ -26,6 +26,10 @@ enum class Verdict : std::uint8_t { linearizable, not_linearizable, undecided };
 
 struct CheckLimits {
     std::uint64_t steps_max = 20'000'000;  ///< of one key; beyond it is undecided
+    /// Each client is one connection, whose operations on a key take effect in the order in which
+    /// they were sent (in which they stand in the history, if they began at one instant): also
+    /// those that are under way together. A stronger demand, and with pipelines a shorter search.
+    bool clients_in_order = false;
 };
 
 struct KeyVerdict {

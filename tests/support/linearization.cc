@@ -1,5 +1,7 @@
 #include "tests/support/linearization.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -21,6 +23,15 @@ constexpr std::uint64_t high_seed = 0xc2b2ae3d27d4eb4f;
 bool is_blind(const Operation& operation) {
     return operation.kind == OperationKind::set || operation.kind == OperationKind::erase ||
            (operation.kind == OperationKind::getset && operation.known == Known::unknown);
+}
+
+/// Leaves its key as it is, wherever in an order it stands: what its client was told says so.
+bool changes_nothing(const Operation& o) {
+    if (o.known != Known::ok) return false;
+    if (is_read(o.kind)) return o.revision == 0;  // or it may tell the revision of what is there
+    if (o.kind == OperationKind::del) return o.result == Datum::of(0);
+    if (o.kind == OperationKind::getset) return false;
+    return o.result.kind == Datum::Kind::nil || o.result.kind == Datum::Kind::not_integer;
 }
 
 /// Which values matter: those that somebody was told, or asked for. Where lengths, sums or
@@ -61,7 +72,8 @@ std::size_t Linearization::PositionHash::operator()(const Position& p) const noe
     return static_cast<std::size_t>(p.done_low ^ state ^ (p.behind_unknown ? low_seed : 0));
 }
 
-Linearization::Linearization(RegisterModel& model, std::span<const Operation> operations)
+Linearization::Linearization(RegisterModel& model, std::span<const Operation> operations,
+                             bool clients_in_order)
     : model_(model) {
     for (const Operation& operation : operations) {
         if (operation.known == Known::not_applied) continue;
@@ -74,11 +86,30 @@ Linearization::Linearization(RegisterModel& model, std::span<const Operation> op
     same_before_.assign(count(), nothing);
     for (std::uint32_t i = 0; i < count(); ++i) {
         if (!is_unknown(i)) continue;
-        const auto [at, first] = last.try_emplace(effect_of(*operations_[i], named), i);
+        const Operation& o = *operations_[i];
+        std::string effect = effect_of(o, named) + fmt::format(" {}", o.end);
+        if (clients_in_order) effect += fmt::format(" {}", o.client);
+        const auto [at, first] = last.try_emplace(std::move(effect), i);
         if (!first) same_before_[i] = std::exchange(at->second, i);
     }
+    client_before_.assign(count(), nothing);
+    if (clients_in_order) order_clients();
     head_ = 2 * count();
     unknown_head_ = head_ + 1;
+}
+
+void Linearization::order_clients() {
+    std::unordered_map<std::uint32_t, std::uint32_t> last;
+    for (std::uint32_t i = 0; i < count(); ++i) {
+        const auto [at, first] = last.try_emplace(operations_[i]->client, nothing);
+        client_before_[i] = at->second;
+        if (!is_unknown(i)) at->second = i;
+    }
+    last.clear();
+    for (const Operation* operation : operations_) {
+        const auto next = static_cast<std::uint32_t>(last.size());
+        clients_.push_back(last.try_emplace(operation->client, next).first->second);
+    }
 }
 
 /// The next one to try from `at` on: a call before the first return, as what begins behind it has to
@@ -93,8 +124,22 @@ std::uint32_t Linearization::candidate(std::uint32_t at) const noexcept {
     return operations_[at]->start > end ? unknown_head_ : at;
 }
 
+/// Whether doing it now would forbid one of unknown outcome that had to come before it.
+bool Linearization::holds_up_unknown(std::uint32_t i) const noexcept {
+    for (std::uint32_t u = links_[unknown_head_].next; u != unknown_head_; u = links_[u].next) {
+        if (operations_[u]->end < operations_[i]->start && operations_[u]->end >= latest_start_)
+            return true;
+        if (!clients_.empty() && u < i && clients_[u] == clients_[i]) return true;
+    }
+    return false;
+}
+
 bool Linearization::may_come_next(std::uint32_t i) const noexcept {
     if (position_.behind_unknown && is_blind(*operations_[i])) return false;
+    if (client_before_[i] != nothing && !done_[client_before_[i]]) return false;
+    if (!clients_.empty() && last_done_[clients_[i]] > i) return false;
+    // It came before its end, or never.
+    if (is_unknown(i) && operations_[i]->end < latest_start_) return false;
     // Of two that would do the same the earlier one may always stand for the later.
     return same_before_[i] == nothing || done_[same_before_[i]];
 }
@@ -116,8 +161,13 @@ bool Linearization::advance(std::uint32_t i) {
     const Position next{position_.done_low ^ mix_seed(low_seed, i),
                         position_.done_high ^ mix_seed(high_seed, i), *state, is_unknown(i)};
     if (!visited_.insert(next).second) return false;
-    path_.push_back({i, position_});
+    const std::uint32_t client = clients_.empty() ? 0 : clients_[i];
+    // What fits and changes nothing may as well come now: what was possible before still is.
+    const bool certain = changes_nothing(*operations_[i]) && !holds_up_unknown(i);
+    path_.push_back({i, position_, last_done_[client], latest_start_, certain});
     position_ = next;
+    last_done_[client] = i + 1;
+    latest_start_ = std::max(latest_start_, operations_[i]->start);
     done_[i] = true;
     lift(i);
     if (is_unknown(i)) return true;
@@ -130,6 +180,8 @@ std::uint32_t Linearization::undo() {
     const Step step = path_.back();
     path_.pop_back();
     position_ = step.before;
+    last_done_[clients_.empty() ? 0 : clients_[step.operation]] = step.last_done;
+    latest_start_ = step.latest_start;
     done_[step.operation] = false;
     if (!is_unknown(step.operation)) {
         unlift(count() + step.operation);
@@ -168,6 +220,8 @@ KeyVerdict Linearization::run(const RegisterState& initial, const CheckLimits& l
     chain(head_, order);
     chain(unknown_head_, unknown);
     done_.assign(count(), false);
+    last_done_.assign(count() + 1, 0);
+    latest_start_ = std::numeric_limits<std::int64_t>::min();
     path_.clear();
     visited_.clear();
     returns_left_ = order.size() / 2;
@@ -190,7 +244,12 @@ KeyVerdict Linearization::run(const RegisterState& initial, const CheckLimits& l
         at = candidate(at);
         if (at == unknown_head_) {  // nothing fits: what was chosen last was wrong
             if (path_.empty()) break;
-            at = links_[undo()].next;
+            bool certain = true;
+            while (certain && !path_.empty()) {
+                certain = path_.back().certain;
+                at = links_[undo()].next;
+            }
+            if (certain) break;
         } else if (advance(at)) {
             record();
             at = links_[head_].next;

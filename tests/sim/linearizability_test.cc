@@ -1,0 +1,195 @@
+// Several clients of a whole node over few keys, with crashes of the process and losses of power at
+// random I/O points, and what they saw checked key by key.
+//
+//     KV_TEST_SEEDS=100000 build/tests/sim/test_sim --gtest_filter=Linearizability.*   more
+//     KV_TEST_SEED=4711 build/tests/sim/test_sim --gtest_filter=Linearizability.*      that one
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/sim/history_client.h"
+#include "tests/support/linearizability.h"
+#include "tests/support/sim_server.h"
+
+namespace kv::sim {
+namespace {
+
+constexpr std::uint64_t seeds_usual = 20'000;
+/// Of checking one key; beyond it is undecided, which may be one key in a thousand.
+constexpr std::uint64_t steps_max = 1'000'000;
+/// Cores that a simulated node may have.
+constexpr std::uint16_t cores_max = 1;
+
+/// Everything that a seed decides before the world begins.
+struct Plan {
+    explicit Plan(std::uint64_t seed) {
+        Prng prng = Prng::split(seed, "plan");
+        cores = static_cast<std::uint16_t>(prng.between(1, cores_max));
+        shards = static_cast<std::uint16_t>(prng.between(1, 4));
+        clients = static_cast<std::uint32_t>(prng.between(2, 6));
+        lives = prng.between(1, 4);
+        client.keys = prng.between(1, 6);
+        // Some dozens of overlapping writes of one key have too many orders to search.
+        client.pipeline_max = std::min(std::size_t{1} << prng.below(5), 3 * client.keys);
+        client.bursts = prng.between(4, 24);
+        client.value_bytes_max = std::size_t{1} << prng.between(4, 10);
+        client.pause_max = Duration(std::int64_t{1'000} << prng.below(15));
+    }
+    std::uint16_t cores = 1;
+    std::uint16_t shards = 1;
+    std::uint32_t clients = 2;
+    std::uint64_t lives = 1;
+    ClientPlan client;
+};
+
+Config config_of(const Plan& plan) {
+    Config config = small_config();
+    config.cluster.shards = plan.shards;
+    config.wal.segment_bytes = 32_KiB;
+    config.wal.batch_bytes_max = 8_KiB;
+    config.commit_timeout = 500ms;
+    return config;
+}
+
+class Trial {
+public:
+    explicit Trial(std::uint64_t seed)
+        : seed_(seed),
+          plan_(seed),
+          prng_(Prng::split(seed, "trial")),
+          server_(seed, config_of(plan_)) {}
+
+    struct Totals {
+        std::size_t keys = 0;
+        std::size_t undecided = 0;
+        std::size_t operations = 0;
+        std::size_t answered = 0;
+        std::size_t crashes = 0;
+        std::size_t steps = 0;
+    };
+
+    /// What is wrong; empty: nothing.
+    std::string run(Totals& totals) {
+        for (std::uint64_t life = 0; life < plan_.lives && wrong_.empty(); ++life) live();
+        read_back();
+        const test::CheckReport report =
+            test::check(history_, {.steps_max = steps_max, .clients_in_order = true});
+        totals.operations += report.operations;
+        totals.answered += answered_;
+        totals.crashes += crashes_;
+        totals.steps += report.steps;
+        totals.keys += report.keys;
+        totals.undecided += report.undecided.size();
+        return wrong_ + report.drawing;
+    }
+
+private:
+    /// One process of the node, with clients, until they are done or it crashes.
+    void live() {
+        bool crashed = false;
+        const bool planned = prng_.chance(0.85);
+        if (planned) {
+            // Many soon, some late: at its start, under load, and at its stop.
+            const std::uint64_t ahead = prng_.below(std::uint64_t{8} << prng_.below(8));
+            const io::Crash kind = io::all_crashes[prng_.below(io::all_crashes.size())];
+            server_.world.crash_at(SimServer::server_node, server_.disk().io_points() + ahead, kind,
+                                   [&crashed] { crashed = true; });
+        }
+        const auto started = server_.start();
+        if (!started && !crashed) wrong_ += "start: " + started.error().text() + "\n";
+        // What the process before did not make durable is gone.
+        if (started) history_.end_unknown(server_.world.now().time_since_epoch().count());
+        if (started) serve();
+        server_.world.cancel_crash(SimServer::server_node);  // the sweeps crash stops
+        if (!crashed && started && prng_.chance(0.5)) {
+            server_.stop();
+        } else {
+            server_.crash();
+        }
+        crashes_ += crashed ? 1 : 0;
+    }
+
+    void serve() {
+        std::vector<std::unique_ptr<HistoryClient>> clients;
+        for (std::uint32_t i = 0; i < plan_.clients; ++i) {
+            io::Reactor& reactor = server_.clients().reactor();
+            clients.push_back(std::make_unique<HistoryClient>(reactor, history_, prng_.next()));
+            ClientPlan plan = plan_.client;
+            plan.client = ++client_numbers_;
+            reactor.spawn(clients.back()->run(server_.node().endpoint(), plan));
+        }
+        wait_for(clients);
+    }
+
+    void wait_for(const std::vector<std::unique_ptr<HistoryClient>>& clients) {
+        const auto all_ended = [&] {
+            return std::ranges::all_of(clients, [](const auto& c) { return c->ended(); });
+        };
+        if (!server_.world.run_until(all_ended, 120s)) wrong_ += "a client hangs\n";
+        for (const auto& client : clients) {
+            answered_ += client->answered();
+            if (!client->complaint().empty()) wrong_ += client->complaint() + "\n";
+        }
+    }
+
+    /// What is there at the end was written by somebody, and nothing acknowledged is missing.
+    void read_back() {
+        const auto started = server_.start();
+        if (!started) {
+            wrong_ += "last start: " + started.error().text() + "\n";
+            return;
+        }
+        history_.end_unknown(server_.world.now().time_since_epoch().count());
+        std::vector<std::unique_ptr<HistoryClient>> reader;
+        io::Reactor& reactor = server_.clients().reactor();
+        reader.push_back(std::make_unique<HistoryClient>(reactor, history_, 0));
+        ClientPlan plan = plan_.client;
+        plan.client = ++client_numbers_;
+        reactor.spawn(reader.back()->read_all(server_.node().endpoint(), plan));
+        wait_for(reader);
+        if (reader.back()->answered() != plan.keys) wrong_ += "the last reads were not answered\n";
+        server_.stop();
+    }
+
+    const std::uint64_t seed_;
+    const Plan plan_;
+    Prng prng_;
+    SimServer server_;
+    test::History history_;
+    std::string wrong_;
+    std::uint32_t client_numbers_ = 0;
+    std::size_t answered_ = 0;
+    std::size_t crashes_ = 0;
+};
+
+std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
+    const char* const text = std::getenv(variable);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+TEST(Linearizability, OfEveryKeyThroughCrashes) {
+    const std::uint64_t one = number_in("KV_TEST_SEED", 0);
+    const std::uint64_t seeds = one != 0 ? 1 : number_in("KV_TEST_SEEDS", scaled(seeds_usual));
+    Trial::Totals totals;
+    for (std::uint64_t i = 1; i <= seeds && !HasFailure(); ++i) {
+        const std::uint64_t seed = one != 0 ? one : i;
+        const std::string wrong = Trial(seed).run(totals);
+        EXPECT_EQ(wrong, "") << "seed " << seed << "; again: KV_TEST_SEED=" << seed
+                             << " build/tests/sim/test_sim --gtest_filter=Linearizability.*";
+    }
+    fmt::print(
+        "{} seeds, {} crashes, {} operations of {} keys ({} undecided), {} requests answered, {} "
+        "steps of checking\n",
+        seeds, totals.crashes, totals.operations, totals.keys, totals.undecided, totals.answered,
+        totals.steps);
+    EXPECT_LE(totals.undecided, totals.keys / 1000);
+    if (one == 0) {
+        EXPECT_GT(totals.crashes, seeds / 2);
+        EXPECT_GT(totals.answered, seeds * 30);
+    }
+}
+
+}  // namespace
+}  // namespace kv::sim
