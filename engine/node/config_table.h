@@ -1,7 +1,7 @@
 #pragma once
 
 /// The table of configuration keys: one row for each, with its meaning, its bounds and where its
-/// value lies. Inside engine/node/config*.cc only; everything else about keys follows from it. Pure.
+/// value lies. Inside engine/node/config*.cc only; all else about keys follows from it. Pure.
 
 #include <cstdint>
 #include <limits>

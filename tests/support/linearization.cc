@@ -112,7 +112,7 @@ void Linearization::order_clients() {
     }
 }
 
-/// The next one to try from `at` on: a call before the first return, as what begins behind it has to
+/// The next one to try from `at` on: a call before the first return, as what begins behind it must
 /// come behind it; first those whose results are known.
 std::uint32_t Linearization::candidate(std::uint32_t at) const noexcept {
     if (at == head_ || is_return(at)) at = links_[unknown_head_].next;
