@@ -38,13 +38,77 @@ void HistoryClient::add(const ClientPlan& plan, std::span<const std::string> wor
     waiting_.push_back(std::move(waiting));
 }
 
+std::string HistoryClient::value(const ClientPlan& plan) {
+    // Unique, so that a wrong value is seen for what it is.
+    std::string text = fmt::format("c{}v{}", plan.client, ++values_);
+    if (prng_.chance(0.3)) text.resize(text.size() + prng_.below(plan.value_bytes_max), 'x');
+    return text;
+}
+
+/// A command for the one key that is its second word.
+void HistoryClient::add_one(const ClientPlan& plan, std::span<const std::string> words,
+                            OperationKind kind, Datum argument, Datum expected) {
+    const std::vector<std::string_view> views(words.begin(), words.end());
+    resp::encode_command(sending_, views);
+    Operation operation;
+    operation.client = plan.client;
+    operation.key = words[1];
+    operation.kind = kind;
+    operation.argument = std::move(argument);
+    operation.expected = std::move(expected);
+    operation.start = now();
+    waiting_.push_back({{history_.begin(std::move(operation))}, false, words[0] == "REVISION"});
+}
+
+void HistoryClient::add_dependent(const ClientPlan& plan) {
+    const std::string key = key_name(prng_.below(plan.keys));
+    const std::string text = value(plan);
+    const Datum argument = Datum::of(text);
+    std::vector<std::string> words;
+    switch (prng_.below(11)) {
+        case 0: {
+            const std::int64_t by = static_cast<std::int64_t>(prng_.below(9)) - 4;
+            words = {"INCRBY", key, fmt::format("{}", by)};
+            return add_one(plan, words, OperationKind::incr, Datum::of(by));
+        }
+        case 1: {
+            const std::string number = fmt::format("{}", prng_.below(1'000'000'000));
+            words = {"SET", key, number};
+            return add_one(plan, words, OperationKind::set, Datum::of(number));
+        }
+        case 2:
+            words = {"APPEND", key, text};
+            return add_one(plan, words, OperationKind::append, argument);
+        case 3: words = {"STRLEN", key}; return add_one(plan, words, OperationKind::strlen);
+        case 4:
+            words = {"SET", key, text, "GET"};
+            return add_one(plan, words, OperationKind::getset, argument);
+        case 5: words = {"GETDEL", key}; return add_one(plan, words, OperationKind::getdel);
+        case 6:
+            words = {"SET", key, text, "NX"};
+            return add_one(plan, words, OperationKind::set_nx, argument);
+        case 7:
+            words = {"SET", key, text, "XX"};
+            return add_one(plan, words, OperationKind::set_xx, argument);
+        case 8: {
+            // Mostly what this client wrote not long ago.
+            const std::string expected =
+                fmt::format("c{}v{}", plan.client, values_ - std::min<std::uint64_t>(values_, 2));
+            words = {"SET", key, text, "IFEQ", expected};
+            return add_one(plan, words, OperationKind::set_if_value, argument, Datum::of(expected));
+        }
+        case 9: {
+            const std::uint64_t revision = revisions_[key];
+            words = {"SET", key, text, "IFREV", fmt::format("{}", revision)};
+            return add_one(plan, words, OperationKind::set_if_revision, argument,
+                           Datum::of(static_cast<std::int64_t>(revision)));
+        }
+        default: words = {"REVISION", key}; return add_one(plan, words, OperationKind::exists);
+    }
+}
+
 void HistoryClient::add_request(const ClientPlan& plan) {
-    const auto value = [&] {
-        // Unique, so that a wrong value is seen for what it is.
-        std::string text = fmt::format("c{}v{}", plan.client, ++values_);
-        if (prng_.chance(0.3)) text.resize(text.size() + prng_.below(plan.value_bytes_max), 'x');
-        return text;
-    };
+    if (plan.all_commands && prng_.chance(0.4)) return add_dependent(plan);
     std::vector<std::string> keys{key_name(prng_.below(plan.keys))};
     std::vector<std::string> values;
     std::vector<std::string> words;
@@ -54,7 +118,7 @@ void HistoryClient::add_request(const ClientPlan& plan) {
         return add(plan, words, OperationKind::get, keys, values, false);
     }
     if (choice < 75) {
-        values = {value()};
+        values = {value(plan)};
         words = {"SET", keys[0], values[0]};
         return add(plan, words, OperationKind::set, keys, values, false);
     }
@@ -75,7 +139,7 @@ void HistoryClient::add_request(const ClientPlan& plan) {
     words = {write ? "MSET" : "MGET"};
     for (const std::string& key : keys) {
         words.push_back(key);
-        if (write) words.push_back(values.emplace_back(value()));
+        if (write) words.push_back(values.emplace_back(value(plan)));
     }
     add(plan, words, write ? OperationKind::set : OperationKind::get, keys, values, !write);
 }
@@ -142,32 +206,35 @@ void HistoryClient::send_rest() noexcept {
     stream_->send(as_bytes(std::string_view(sending_).substr(sent_)));
 }
 
-void HistoryClient::finish(std::size_t number, const resp::Node& node) {
-    const auto tell = [&](Known known, Datum result) {
-        history_.finish(number, now(), known, std::move(result));
+/// What `node` says of an operation; its meaning is the checker's to judge.
+void HistoryClient::finish(std::size_t number, const resp::Node& node, bool asked_revision) {
+    const Operation& operation = history_.operations()[number];
+    const auto tell = [&](Known known, Datum result, std::uint64_t revision = 0) {
+        history_.finish(number, now(), known, std::move(result), revision);
     };
-    const OperationKind kind = history_.operations()[number].kind;
     switch (node.kind) {
         case resp::NodeKind::simple:
-            if (kind != OperationKind::set || node.text != "OK") break;
+            if (node.text != "OK") break;
             return tell(Known::ok, Datum::ok());
         case resp::NodeKind::error:
-            if (node.text.find("outcome unknown") == node.text.npos)
-                return tell(Known::not_applied, {});
-            return;
+            if (node.text.find("outcome unknown") != node.text.npos) return;
+            if (operation.kind == OperationKind::incr && node.text.starts_with("ERR "))
+                return tell(Known::ok, Datum::not_integer());
+            return tell(Known::not_applied, {});
         case resp::NodeKind::integer:
-            if (kind != OperationKind::del && kind != OperationKind::exists) break;
-            return tell(Known::ok, Datum::of(node.integer));
-        case resp::NodeKind::bulk:
-            if (kind != OperationKind::get) break;
-            return tell(Known::ok, Datum::of(std::string(node.text)));
+            if (!asked_revision) return tell(Known::ok, Datum::of(node.integer));
+            revisions_[operation.key] = static_cast<std::uint64_t>(node.integer);
+            return tell(Known::ok, Datum::of(node.integer == 0 ? 0 : 1),
+                        static_cast<std::uint64_t>(node.integer));
+        case resp::NodeKind::bulk: return tell(Known::ok, Datum::of(std::string(node.text)));
         case resp::NodeKind::nil:
-            if (kind != OperationKind::get) break;
-            return tell(Known::ok, Datum::nil());
-        case resp::NodeKind::array: break;
+            if (!asked_revision) return tell(Known::ok, Datum::nil());
+            revisions_[operation.key] = 0;
+            return tell(Known::ok, Datum::of(0));
+        default: break;
     }
-    complaint_ = fmt::format("{} was answered with a reply of kind {}: {}", test::name(kind),
-                             static_cast<int>(node.kind), node.text);
+    complaint_ = fmt::format("{} was answered with a reply of kind {}: {}",
+                             test::name(operation.kind), static_cast<int>(node.kind), node.text);
 }
 
 void HistoryClient::take(std::span<const resp::Node> reply) {
@@ -184,7 +251,8 @@ void HistoryClient::take(std::span<const resp::Node> reply) {
         return;
     }
     for (std::size_t i = 0; i < waiting.operations.size(); ++i) {
-        finish(waiting.operations[i], array && waiting.many ? reply[i + 1] : reply[0]);
+        finish(waiting.operations[i], array && waiting.many ? reply[i + 1] : reply[0],
+               waiting.revision);
     }
 }
 

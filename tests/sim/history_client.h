@@ -4,6 +4,7 @@
 /// few keys, and enters every operation and what it was told into a History.
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct ClientPlan {
     std::size_t bursts = 20;
     std::size_t value_bytes_max = 300;
     Duration pause_max = 5ms;  ///< between bursts
+    bool all_commands = true;  ///< also what changes a value depending on the one before
 };
 
 class HistoryClient final : private io::Stream::Handler {
@@ -44,7 +46,8 @@ private:
     /// A request, and the operations that it is: one for each of its keys.
     struct Waiting {
         std::vector<std::size_t> operations;
-        bool many = false;  ///< the answer is an array with an element for each
+        bool many = false;      ///< the answer is an array with an element for each
+        bool revision = false;  ///< asked for the revision
     };
 
     void on_received(Bytes bytes) noexcept override;
@@ -56,10 +59,14 @@ private:
     io::Task<void> exchange();
     io::Task<void> close();
     void add_request(const ClientPlan& plan);
+    void add_dependent(const ClientPlan& plan);
+    void add_one(const ClientPlan& plan, std::span<const std::string> words,
+                 test::OperationKind kind, test::Datum argument = {}, test::Datum expected = {});
+    std::string value(const ClientPlan& plan);
     void add(const ClientPlan& plan, std::span<const std::string> words, test::OperationKind kind,
              std::span<const std::string> keys, std::span<const std::string> values, bool many);
     void take(std::span<const resp::Node> reply);
-    void finish(std::size_t operation, const resp::Node& node);
+    void finish(std::size_t operation, const resp::Node& node, bool asked_revision);
     void send_rest() noexcept;
     std::int64_t now() const { return reactor_.now().time_since_epoch().count(); }
 
@@ -74,6 +81,7 @@ private:
     std::string received_;
     std::deque<Waiting> waiting_;
     std::string complaint_;
+    std::map<std::string, std::uint64_t> revisions_;  ///< the last one told, by key
     std::uint64_t values_ = 0;
     std::size_t answered_ = 0;
     bool ended_ = false;  ///< the connection

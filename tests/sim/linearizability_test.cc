@@ -35,6 +35,7 @@ struct Plan {
         client.pipeline_max = std::min(std::size_t{1} << prng.below(5), 3 * client.keys);
         client.bursts = prng.between(4, 24);
         client.value_bytes_max = std::size_t{1} << prng.between(4, 10);
+        client.all_commands = prng.chance(0.6);
         client.pause_max = Duration(std::int64_t{1'000} << prng.below(15));
     }
     std::uint16_t cores = 1;
