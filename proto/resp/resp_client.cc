@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -17,6 +18,35 @@ std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
     const auto [stop, failed] = std::from_chars(text.data(), end, value);
     if (failed != std::errc{} || stop != end) return std::nullopt;
     return value;
+}
+
+bool is_real(std::string_view text) noexcept {
+    double value = 0;
+    const char* const end = text.data() + text.size();
+    return std::from_chars(text.data(), end, value).ptr == end && !text.empty();
+}
+
+bool is_big_number(std::string_view text) noexcept {
+    if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+constexpr std::size_t format_bytes = 4;  // "txt:" in front of a verbatim string
+constexpr std::int64_t pairs_max = std::numeric_limits<std::int64_t>::max() / 2 - 1;
+
+NodeKind bulk_kind(char mark) noexcept {
+    if (mark == '!') return NodeKind::error;
+    return mark == '=' ? NodeKind::verbatim : NodeKind::bulk;
+}
+
+NodeKind aggregate_kind(char mark) noexcept {
+    switch (mark) {
+        case '%': return NodeKind::map;
+        case '~': return NodeKind::set;
+        case '>': return NodeKind::push;
+        case '|': return NodeKind::attribute;
+        default: return NodeKind::array;
+    }
 }
 
 }  // namespace
@@ -82,19 +112,52 @@ ReplyDecoder::Step ReplyDecoder::take_value(std::string_view input) {
     const std::size_t line_end = at_ + line.size() + 2;
     if (line_end > reply_bytes_max_) return malformed("reply is too long");
     switch (line[0]) {
-        case '+': add(NodeKind::simple, at_ + 1, line.size() - 1, 0); break;
-        case '-': add(NodeKind::error, at_ + 1, line.size() - 1, 0); break;
+        case '$':
+        case '!':
+        case '=': return take_bulk(input, line);
+        case '*':
+        case '%':
+        case '~':
+        case '>':
+        case '|': return take_array(line);
+        default: break;
+    }
+    if (const Step step = take_scalar(line); step != Step::value) return step;
+    at_ = line_end;
+    return Step::value;
+}
+
+/// A value that is one line; at_ is still at its start.
+ReplyDecoder::Step ReplyDecoder::take_scalar(std::string_view line) {
+    const std::string_view text = line.substr(std::min<std::size_t>(line.size(), 1));
+    const auto add_text = [&](NodeKind kind) { add(kind, at_ + 1, text.size(), 0); };
+    switch (line[0]) {
+        case '+': add_text(NodeKind::simple); break;
+        case '-': add_text(NodeKind::error); break;
         case ':': {
-            const auto integer = parse_integer(line.substr(1));
+            const auto integer = parse_integer(text);
             if (!integer) return malformed("not an integer");
             add(NodeKind::integer, at_, 0, *integer);
             break;
         }
-        case '$': return take_bulk(input, line);
-        case '*': return take_array(line);
+        case '_':
+            if (!text.empty()) return malformed("a null is not empty");
+            add(NodeKind::nil, at_, 0, 0);
+            break;
+        case '#':
+            if (text != "t" && text != "f") return malformed("not a boolean");
+            add(NodeKind::boolean, at_, 0, text == "t" ? 1 : 0);
+            break;
+        case ',':
+            if (!is_real(text)) return malformed("not a double");
+            add_text(NodeKind::real);
+            break;
+        case '(':
+            if (!is_big_number(text)) return malformed("not a big number");
+            add_text(NodeKind::big_number);
+            break;
         default: return malformed("unknown kind of value");
     }
-    at_ = line_end;
     return Step::value;
 }
 
@@ -104,8 +167,13 @@ ReplyDecoder::Step ReplyDecoder::take_bulk(std::string_view input, std::string_v
         if (!bytes || *bytes < -1) return malformed("invalid bulk length");
         at_ += line.size() + 2;
         if (*bytes == -1) {
+            if (line[0] != '$') return malformed("invalid bulk length");
             add(NodeKind::nil, at_, 0, 0);
             return Step::value;
+        }
+        bulk_kind_ = bulk_kind(line[0]);
+        if (bulk_kind_ == NodeKind::verbatim && static_cast<std::size_t>(*bytes) < format_bytes) {
+            return malformed("a verbatim string has no format");
         }
         if (static_cast<std::uint64_t>(*bytes) > reply_bytes_max_ - at_) {
             return malformed("reply is too long");
@@ -119,23 +187,31 @@ ReplyDecoder::Step ReplyDecoder::take_bulk(std::string_view input, std::string_v
     if (input[at_ + bulk_bytes_] != '\r' || input[at_ + bulk_bytes_ + 1] != '\n') {
         return malformed("a bulk string is not followed by CRLF");
     }
-    add(NodeKind::bulk, at_, bulk_bytes_, 0);
+    const std::size_t skipped = bulk_kind_ == NodeKind::verbatim ? format_bytes : 0;
+    add(bulk_kind_, at_ + skipped, bulk_bytes_ - skipped, 0);
     at_ += std::exchange(bulk_bytes_, no_bulk) + 2;
     return Step::value;
 }
 
 ReplyDecoder::Step ReplyDecoder::take_array(std::string_view line) {
-    const auto elements = parse_integer(line.substr(1));
-    if (!elements || *elements < -1) return malformed("invalid array length");
+    const auto announced = parse_integer(line.substr(1));
+    if (!announced || *announced < -1) return malformed("invalid array length");
     at_ += line.size() + 2;
-    if (*elements == -1) {
+    const NodeKind kind = aggregate_kind(line[0]);
+    if (*announced == -1) {
+        if (kind != NodeKind::array) return malformed("invalid array length");
         add(NodeKind::nil, at_, 0, 0);
         return Step::value;
     }
-    add(NodeKind::array, at_, 0, *elements);
-    if (*elements == 0) return Step::value;
+    std::int64_t elements = *announced;
+    if (kind == NodeKind::map || kind == NodeKind::attribute) {
+        if (elements > pairs_max) return malformed("invalid array length");
+        elements = 2 * elements + (kind == NodeKind::attribute ? 1 : 0);
+    }
+    add(kind, at_, 0, elements);
+    if (elements == 0) return Step::value;
     if (open_.size() == reply_depth_max) return malformed("arrays are nested too deeply");
-    open_.push_back(*elements);
+    open_.push_back(elements);
     return Step::value;
 }
 

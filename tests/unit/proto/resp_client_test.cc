@@ -16,15 +16,24 @@ constexpr std::size_t reply_max = 64;
 std::string draw(std::span<const Node>& nodes) {
     const Node node = nodes.front();
     nodes = nodes.subspan(1);
+    std::string mark;
     switch (node.kind) {
         case NodeKind::simple: return std::string("+").append(node.text);
         case NodeKind::error: return std::string("-").append(node.text);
         case NodeKind::integer: return std::string(":").append(std::to_string(node.integer));
         case NodeKind::bulk: return std::string("<").append(node.text).append(">");
         case NodeKind::nil: return "nil";
+        case NodeKind::boolean: return node.integer == 1 ? "true" : "false";
+        case NodeKind::real: return std::string(",").append(node.text);
+        case NodeKind::big_number: return std::string("(").append(node.text);
+        case NodeKind::verbatim: return std::string("=").append(node.text);
         case NodeKind::array: break;
+        case NodeKind::map: mark = "%"; break;
+        case NodeKind::set: mark = "~"; break;
+        case NodeKind::push: mark = ">"; break;
+        case NodeKind::attribute: mark = "|"; break;
     }
-    std::string text = "[";
+    std::string text = mark + "[";
     for (std::int64_t i = 0; i < node.integer; ++i)
         text.append(i > 0 ? " " : "").append(draw(nodes));
     return text + "]";
@@ -73,6 +82,25 @@ const Case cases[] = {
     {"array", "*3\r\n$1\r\na\r\n$-1\r\n:1\r\n+OK\r\n", "[<a> nil :1];+OK;"},
     {"nested", "*2\r\n*2\r\n*0\r\n:1\r\n*1\r\n+x\r\n*-1\r\n", "[[[] :1] [+x]];nil;"},
     {"empty_texts", "+\r\n-\r\n", "+;-;"},
+    {"resp3_scalars", "_\r\n#t\r\n#f\r\n,1.5e-3\r\n,-inf\r\n,nan\r\n(-12345678901234567890\r\n",
+     "nil;true;false;,1.5e-3;,-inf;,nan;(-12345678901234567890;"},
+    {"resp3_texts", "!7\r\nERR a\r\n\r\n=6\r\ntxt:hi\r\n=4\r\nmkd:\r\n", "-ERR a\r\n;=hi;=;"},
+    {"map", "%2\r\n+a\r\n:1\r\n$1\r\nb\r\n*1\r\n#t\r\n:2\r\n", "%[+a :1 <b> [true]];:2;"},
+    {"empty_ones", "%0\r\n~0\r\n>0\r\n", "%[];~[];>[];"},
+    {"set_and_push", "~2\r\n:1\r\n:2\r\n>1\r\n+x\r\n", "~[:1 :2];>[+x];"},
+    {"attribute", "|1\r\n+ttl\r\n:9\r\n$1\r\nv\r\n:3\r\n", "|[+ttl :9 <v>];:3;"},
+    {"attribute_of_an_element", "*2\r\n|1\r\n+a\r\n:1\r\n:5\r\n:6\r\n", "[|[+a :1 :5] :6];"},
+    {"null", "_x\r\n", "malformed: a null is not empty"},
+    {"boolean", "#1\r\n", "malformed: not a boolean"},
+    {"real", ",1.x\r\n", "malformed: not a double"},
+    {"real_empty", ",\r\n", "malformed: not a double"},
+    {"big_number", "(12a\r\n", "malformed: not a big number"},
+    {"big_number_empty", "(-\r\n", "malformed: not a big number"},
+    {"verbatim_short", "=3\r\ntxt\r\n", "malformed: a verbatim string has no format"},
+    {"verbatim_null", "=-1\r\n", "malformed: invalid bulk length"},
+    {"streamed", "$?\r\n", "malformed: invalid bulk length"},
+    {"map_null", "%-1\r\n", "malformed: invalid array length"},
+    {"map_beyond", "%4611686018427387904\r\n", "malformed: invalid array length"},
     {"incomplete", "*2\r\n:1\r\n", "..."},
     {"unknown_kind", ":1\r\nx\r\n", ":1;malformed: unknown kind of value"},
     {"no_cr", "+OK\n", "malformed: a line does not end in CRLF"},
@@ -129,8 +157,9 @@ TEST(RespReplyDecoder, ALongReplyInPiecesCostsLinearTime) {
 
 TEST(RespReplyDecoder, GarbageEnds) {
     Prng prng(5);
-    const std::string_view words[] = {"*", "$", "+",  "-", ":",      "\r\n",
-                                      "1", "2", "-1", "x", "*2\r\n", "$1\r\nk\r\n"};
+    const std::string_view words[] = {
+        "*",           "$", "+", "-", ":", "\r\n", "1",      "2", "-1", "x",     "*2\r\n",
+        "$1\r\nk\r\n", "%", "|", "~", ">", "=",    "#t\r\n", ",", "(",  "_\r\n", "!"};
     for (int round = 0; round < 5000; ++round) {
         std::string wire;
         const std::uint64_t count = prng.below(30);
