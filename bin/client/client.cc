@@ -29,12 +29,12 @@ Client::~Client() {
 }
 
 Result<Reply> Client::call(std::string_view request) {
-    KV_ASSERT(!stream_.sending(), "one request at a time");
+    KV_ASSERT(!stream_.sending(), "one batch at a time");
     if (ended_) return fail(ended_error());
     sending_ = request;
     unsent_ = sending_;
     stream_.send(as_bytes(unsent_));
-    return wait_for_reply();
+    return next_reply();
 }
 
 Result<Reply> Client::call(std::span<const std::string_view> words) {
@@ -42,12 +42,17 @@ Result<Reply> Client::call(std::span<const std::string_view> words) {
     return call(request);
 }
 
-Result<Reply> Client::wait_for_reply() {
+Result<Reply> Client::next_reply() {
     Instant deadline = reactor_.backend().now() + options_.reply_timeout;
     std::optional<Reply> reply;
     for (;;) {
         if (!reply) {
             KV_TRY(reply, reader_.next());
+        }
+        if (reply && reply->kind == ReplyKind::push) {
+            keep(*std::move(reply));
+            reply.reset();
+            continue;
         }
         // A server may answer a request that it refuses before it has all of it.
         if (reply && (unsent_.empty() || ended_)) return *std::move(reply);
@@ -59,6 +64,11 @@ Result<Reply> Client::wait_for_reply() {
             deadline = reactor_.backend().now() + options_.reply_timeout;
         }
     }
+}
+
+void Client::keep(Reply push) {
+    if (pushes_.size() == pushes_max) pushes_.erase(pushes_.begin());
+    pushes_.push_back(std::move(push));
 }
 
 Error Client::silence_error() const {

@@ -1,11 +1,13 @@
 #pragma once
 
-/// A blocking client: one connection, one request at a time, in any of the three protocols. It
-/// waits by turning its reactor, so it is for programs and tests, never for a server.
+/// A blocking client: one connection, one batch of requests at a time, in any of the three
+/// protocols. It waits by turning its reactor, so it is for programs and tests, never for a server.
 
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "bin/client/connect.h"
 #include "bin/client/reply.h"
@@ -29,13 +31,20 @@ public:
     /// Closes, turning the reactor until that is done.
     virtual ~Client();
 
-    /// Sends `request`, the bytes of one request, and waits for its reply.
+    /// Sends `request`, the bytes of one request, and waits for its reply. Of several requests, the
+    /// reply is the first's; next_reply() has the others.
     /// Errors: `closed`, the server ended the connection: whether it carried out the request is
     /// unknown; `io`, no reply in time; `corrupt`, the reply is not of this protocol. After each
     /// the client is of no more use.
     Result<Reply> call(std::string_view request);
     /// The same for a command given as words.
     Result<Reply> call(std::span<const std::string_view> words);
+    /// Waits for the reply to the next of the requests that call() sent. Errors: those of call().
+    Result<Reply> next_reply();
+    /// What the server sent beside its replies (RESP3) since the last look; of more than
+    /// pushes_max the oldest are dropped.
+    std::vector<Reply> take_pushes() { return std::exchange(pushes_, {}); }
+    static constexpr std::size_t pushes_max = 1000;
 
     Mode mode() const noexcept { return options_.mode; }
     /// For the next request, when it is an extended frame.
@@ -44,7 +53,7 @@ public:
 
 private:
     Client(io::Reactor& reactor, ClientOptions options, const Connected& connected);
-    Result<Reply> wait_for_reply();
+    void keep(Reply push);
     Error ended_error() const;
     Error silence_error() const;
 
@@ -60,6 +69,7 @@ private:
     ReplyReader reader_;
     std::string sending_;
     std::string_view unsent_;
+    std::vector<Reply> pushes_;
     std::uint64_t request_id_ = 0;
     bool heard_ = false;  ///< bytes arrived since the last look
     bool ended_ = false;

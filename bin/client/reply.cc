@@ -68,6 +68,20 @@ Reply from_binary(const binary::Reply& reply) {
 
 /// Takes one value and all that is inside it off the front of `nodes`; their depth is bounded by
 /// resp::reply_depth_max.
+Reply from_nodes(std::span<const resp::Node>& nodes);
+
+Reply with_items(ReplyKind kind, std::int64_t count, std::span<const resp::Node>& nodes) {
+    Reply out = make(kind);
+    for (std::int64_t i = 0; i < count; ++i) out.items.push_back(from_nodes(nodes));
+    return out;
+}
+
+Reply with_integer(ReplyKind kind, std::int64_t integer) {
+    Reply out = make(kind);
+    out.integer = integer;
+    return out;
+}
+
 Reply from_nodes(std::span<const resp::Node>& nodes) {
     const resp::Node& node = nodes.front();
     nodes = nodes.subspan(1);
@@ -76,18 +90,17 @@ Reply from_nodes(std::span<const resp::Node>& nodes) {
         case resp::NodeKind::error: return make(ReplyKind::error, node.text);
         case resp::NodeKind::bulk: return make(ReplyKind::value, node.text);
         case resp::NodeKind::nil: return make(ReplyKind::absent);
-        case resp::NodeKind::integer: {
-            Reply out = make(ReplyKind::integer);
-            out.integer = node.integer;
-            return out;
-        }
-        case resp::NodeKind::array: {
-            Reply out = make(ReplyKind::array);
-            for (std::int64_t i = 0; i < node.integer; ++i) {
-                out.items.push_back(from_nodes(nodes));
-            }
-            return out;
-        }
+        case resp::NodeKind::real: return make(ReplyKind::real, node.text);
+        case resp::NodeKind::big_number: return make(ReplyKind::big_number, node.text);
+        case resp::NodeKind::verbatim: return make(ReplyKind::verbatim, node.text);
+        case resp::NodeKind::integer: return with_integer(ReplyKind::integer, node.integer);
+        case resp::NodeKind::boolean: return with_integer(ReplyKind::boolean, node.integer);
+        case resp::NodeKind::array: return with_items(ReplyKind::array, node.integer, nodes);
+        case resp::NodeKind::map: return with_items(ReplyKind::map, node.integer, nodes);
+        case resp::NodeKind::set: return with_items(ReplyKind::set, node.integer, nodes);
+        case resp::NodeKind::push: return with_items(ReplyKind::push, node.integer, nodes);
+        case resp::NodeKind::attribute:
+            return with_items(ReplyKind::attribute, node.integer, nodes);
     }
     KV_UNREACHABLE("the decoder knows the kinds");
 }

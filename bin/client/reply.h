@@ -31,6 +31,15 @@ enum class ReplyKind : std::uint8_t {
     status,    ///< text: a RESP simple string, or a text line that this build does not know
     error,     ///< text without the protocol's mark, RESP: with its prefix ("MOVED 7 h:p")
     redirect,  ///< text: the address
+    // RESP3 only; proto/resp/resp_client.h describes them.
+    boolean,     ///< integer: 0 or 1
+    real,        ///< text
+    big_number,  ///< text
+    verbatim,    ///< text
+    map,         ///< items: key, value, key, value
+    set,         ///< items
+    push,        ///< items
+    attribute,   ///< items: key, value, ..., and last the value they are about
 };
 
 struct Reply {
@@ -41,7 +50,8 @@ struct Reply {
 
     /// The server did not do what it was asked.
     bool refused() const noexcept {
-        return kind == ReplyKind::error || kind == ReplyKind::redirect;
+        return kind == ReplyKind::error || kind == ReplyKind::redirect ||
+               (kind == ReplyKind::attribute && items.back().refused());
     }
 };
 

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "bin/kv-cli/commands.h"
+
 namespace kv::cli {
 
 class LineSource {
@@ -13,16 +15,17 @@ public:
     virtual ~LineSource() = default;
     /// The next line without its end; nothing at the end of the input.
     virtual std::optional<std::string> next() = 0;
+    /// Whether next() returns without waiting: what came through a pipe together is sent together.
+    virtual bool ready() const { return false; }
 };
 
 /// Lines of standard input; `prompt`, when not empty, is printed before each.
 std::unique_ptr<LineSource> plain_lines(std::string prompt);
 
-/// Lines of the terminal with editing and history; plain_lines() when this build has no libedit.
-/// The history is kept in `history_file` unless that is empty.
-std::unique_ptr<LineSource> terminal_lines(std::string prompt, std::string history_file);
-
-/// ~/.kv_cli_history; KV_CLI_HISTORY overrides, empty: none.
-std::string history_path();
+/// Lines of the terminal, with editing, the history in `history_file` unless that is empty, and on
+/// the right of the line the arguments that are still to come. Tab completes. Without libedit in
+/// this build: plain_lines(). `commands` outlives it.
+std::unique_ptr<LineSource> terminal_lines(std::string prompt, std::string history_file,
+                                           const CommandTable& commands);
 
 }  // namespace kv::cli

@@ -2,8 +2,12 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
+#include <optional>
 
+#include "bin/kv-cli/advice.h"
+#include "bin/kv-cli/history.h"
 #include "bin/kv-cli/options.h"
 #include "bin/kv-cli/session.h"
 #include "io/uring/uring_backend.h"
@@ -17,31 +21,73 @@ void print(std::FILE* to, std::string_view text) {
     std::fflush(to);
 }
 
-int run(const cli::Options& options) {
-    log::set_level(options.log_level);
-    auto backend = io::UringBackend::create({.submissions = 16, .completions = 64});
-    if (!backend) {
-        print(stderr, "kv-cli: " + backend.error().text() + "\n");
+int refuse(const Error& error) {
+    print(stderr, "kv-cli: " + error.text() + "\n");
+    return cli::exit_connect;
+}
+
+cli::Style style_of(const cli::Options& options) {
+    if (options.json) return cli::Style::json;
+    if (options.client.mode != client::Mode::resp) return cli::Style::text;
+    const bool shown = isatty(STDOUT_FILENO) == 1 && !options.scan;
+    return shown ? cli::Style::quoted : cli::Style::raw;
+}
+
+/// All of standard input.
+std::string read_input() {
+    std::string input;
+    std::array<char, 65536> piece;
+    for (std::size_t bytes = 0; (bytes = std::fread(piece.data(), 1, piece.size(), stdin)) > 0;) {
+        input.append(piece.data(), bytes);
+    }
+    return input;
+}
+
+/// Asks for RESP3. Nothing: granted; else the exit code.
+std::optional<int> greet(client::Client& client) {
+    constexpr std::array<std::string_view, 2> hello{"HELLO", "3"};
+    const auto reply = client.call(hello);
+    if (!reply) {
+        print(stderr, "kv-cli: " + reply.error().text() + "\n" +
+                          cli::advice(reply.error(), client.mode(), 1) + "\n");
         return cli::exit_connect;
     }
+    if (!reply->refused()) return std::nullopt;
+    print(stderr, "kv-cli: HELLO 3: " + reply->text +
+                      "\nThis server speaks RESP2 only: use -r and not -3.\n");
+    return cli::exit_error_reply;
+}
+
+/// With a person at a terminal.
+int converse(const cli::Options& options, client::Client& client) {
+    cli::CommandTable commands(options.client.mode);
+    if (options.client.mode == client::Mode::resp) {
+        constexpr std::array<std::string_view, 2> docs{"COMMAND", "DOCS"};
+        const auto reply = client.call(docs);
+        if (reply) commands.learn(*reply);
+    }
+    print(stdout, cli::greeting(options.client));
+    cli::Session session(client, style_of(options), &commands);
+    const auto lines = cli::terminal_lines("> ", cli::history_path(), commands);
+    return session.run_lines(*lines);
+}
+
+int run(cli::Options options) {
+    log::set_level(options.log_level);
+    if (options.last_from_input) options.command.push_back(read_input());
+    auto backend = io::UringBackend::create({.submissions = 16, .completions = 64});
+    if (!backend) return refuse(backend.error());
     io::Reactor reactor(**backend);
     const auto client = client::Client::connect(reactor, options.client);
-    if (!client) {
-        print(stderr, "kv-cli: " + client.error().text() + "\n");
-        return cli::exit_connect;
+    if (!client) return refuse(client.error());
+    if (options.resp3) {
+        if (const std::optional<int> refused = greet(**client)) return *refused;
     }
-    const bool resp = options.client.mode == client::Mode::resp;
-    const bool shown = isatty(STDOUT_FILENO) == 1;
-    const cli::Style style = !resp   ? cli::Style::text
-                             : shown ? cli::Style::quoted
-                                     : cli::Style::raw;
-    const bool typed = isatty(STDIN_FILENO) == 1;
-    cli::Session session(**client, style, typed && options.command.empty());
+    cli::Session session(**client, style_of(options), nullptr);
+    if (options.scan) return session.run_scan(options.scan_pattern, options.scan_count);
     if (!options.command.empty()) return session.run_command(options.command);
-    if (!typed) return session.run_lines(*cli::plain_lines(""));
-    print(stdout, cli::greeting(options.client));
-    const auto lines = cli::terminal_lines("> ", cli::history_path());
-    return session.run_lines(*lines);
+    if (isatty(STDIN_FILENO) != 1) return session.run_lines(*cli::plain_lines(""));
+    return converse(options, **client);
 }
 
 }  // namespace

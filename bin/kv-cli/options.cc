@@ -13,15 +13,21 @@ constexpr const char* footer = R"(
 Without a command, kv-cli reads commands, one a line: from a terminal with a prompt, or from a
 pipe, silently. All behind the first word of a command belongs to the command.
 
-  kv-cli                      talk to 127.0.0.1:6379
-  kv-cli GET foo              one command
-  kv-cli -p 7000 -r INFO      one command over RESP
-  kv-cli -b < commands.txt    many
+  kv-cli                        talk to 127.0.0.1:6379
+  kv-cli GET foo                one command
+  kv-cli -p 7000 -r INFO        one command over RESP
+  kv-cli -b < commands.txt      many
+  kv-cli -r -x SET page < file  the file is the value
+  kv-cli --scan --pattern 'a*'  all keys that match, one a line
+  kv-cli -3 --json HELLO 3      each reply as one JSON value
 
 Text and binary mode: PING, SET <key> <value: the rest of the line>, GET <key>, DEL <key>, KEYS,
 ADDSERVER <id> <host> <raft_port> <client_port>, REMOVESERVER <id>.
-RESP mode: any command, with "quotes" where a word holds a space. The value of an upper-case SET
-may be several words without quotes, unless the second of them is an option of SET.
+RESP mode: any command, with "quotes\x00" or 'quotes' where a word holds a space. The value of an
+upper-case SET may be several words without quotes, unless the second of them is an option of SET.
+
+On a terminal: Tab completes, the arguments to come stand on the right, `help` explains. The
+history is in ~/.kv_cli_history, or the file that KV_CLI_HISTORY names; empty: none.
 
 Exit codes: 0 answered, 1 an error or a redirect, 2 usage, 3 cannot connect or connection lost.)";
 
@@ -47,7 +53,19 @@ CommandLine parse_options(int argc, const char* const* argv) {
         ->capture_default_str();
     app.add_option("-p,--port", options.client.port, "Server's port")->capture_default_str();
     auto* binary_flag = app.add_flag("-b,--binary", binary, "Speak the binary protocol");
-    app.add_flag("-r,--resp", resp, "Speak RESP, as Redis does")->excludes(binary_flag);
+    auto* resp_flag = app.add_flag("-r,--resp", resp, "Speak RESP, as Redis does");
+    resp_flag->excludes(binary_flag);
+    auto* resp3_flag = app.add_flag("-3", options.resp3, "Speak RESP3, the newer version of RESP");
+    resp3_flag->excludes(binary_flag);
+    app.add_flag("--json", options.json, "Print each reply as one JSON value");
+    auto* scan_flag = app.add_flag("--scan", options.scan, "Print all keys, over RESP");
+    scan_flag->excludes(binary_flag);
+    app.add_option("--pattern", options.scan_pattern, "--scan: only keys that match, as in 'a*'")
+        ->needs(scan_flag);
+    app.add_option("--count", options.scan_count, "--scan: keys to look at per step")
+        ->needs(scan_flag)
+        ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+    app.add_flag("-x", options.last_from_input, "Standard input is the command's last argument");
     app.add_option("-l,--log-level", log_level, "trace, debug, info, warn, error or critical")
         ->capture_default_str();
     try {
@@ -74,7 +92,13 @@ CommandLine parse_options(int argc, const char* const* argv) {
     }
     if (options.client.port == 0) return refuse("--port: 0 is not a port to connect to");
     if (binary) options.client.mode = client::Mode::binary;
-    if (resp) options.client.mode = client::Mode::resp;
+    if (options.scan && !options.command.empty()) {
+        return refuse("--scan takes no command: " + options.command.front());
+    }
+    if (options.last_from_input && options.command.empty()) {
+        return refuse("-x needs a command: kv-cli -r -x SET key < file");
+    }
+    if (resp || options.resp3 || options.scan) options.client.mode = client::Mode::resp;
     CommandLine line;
     line.run = std::move(options);
     return line;

@@ -22,6 +22,12 @@ enum Exit : int {
 struct Options {
     client::ClientOptions client;
     log::Level log_level = log::Level::warn;
+    bool resp3 = false;  ///< begin with HELLO 3
+    bool json = false;
+    bool scan = false;  ///< print all keys
+    std::string scan_pattern;
+    std::uint64_t scan_count = 0;      ///< 0: as the server likes
+    bool last_from_input = false;      ///< standard input is the last argument
     std::vector<std::string> command;  ///< one-shot mode when not empty
 };
 

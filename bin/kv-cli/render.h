@@ -14,6 +14,7 @@ enum class Style : std::uint8_t {
     text,    ///< the words of the text protocol: "VALUE x", "NOT_FOUND"
     quoted,  ///< like redis-cli on a terminal: "x", (nil), (integer) 1, numbered arrays
     raw,     ///< like redis-cli into a pipe: the bytes alone, one element a line
+    json,    ///< one JSON value a line (json.h)
 };
 
 /// The lines of `reply`, each ended.

@@ -2,10 +2,13 @@
 
 /// A conversation: commands in, replies out, until the input or the connection ends.
 
+#include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bin/client/client.h"
+#include "bin/kv-cli/commands.h"
 #include "bin/kv-cli/line_source.h"
 #include "bin/kv-cli/render.h"
 
@@ -13,20 +16,42 @@ namespace kv::cli {
 
 class Session {
 public:
-    /// `interactive`: a person types; "exit" and "quit" end the conversation.
-    Session(client::Client& client, Style style, bool interactive) noexcept
-        : client_(client), style_(style), interactive_(interactive) {}
+    /// `commands`, when there are some: a person types; "exit" and "quit" end the conversation and
+    /// "help" explains.
+    Session(client::Client& client, Style style, const CommandTable* commands) noexcept
+        : client_(client), style_(style), commands_(commands) {}
 
     /// Each returns the exit code: of the one command, or the worst of all.
     int run_command(std::span<const std::string> words);
     int run_lines(LineSource& lines);
+    /// Prints the keys that match `pattern`, one a line, in the order in which the server's SCAN
+    /// has them: a key that is there all the time comes once, others perhaps. `count`: how many
+    /// keys the server looks at per step, 0: as it likes.
+    int run_scan(const std::string& pattern, std::uint64_t count);
 
 private:
-    int send(const Result<std::string>& request, Style style);
+    /// What one line became.
+    struct Asked {
+        Style style;
+        Status encoded;  ///< an error: it was not sent, and is answered with this
+    };
+    /// Commands that came together are sent together; these bound how many.
+    static constexpr std::size_t batch_commands_max = 512;
+    static constexpr std::size_t batch_bytes_max = std::size_t{1} << 20;
+
+    void add(Result<std::string> request, Style style);
+    int send_batch();
+    int show(const client::Reply& reply, Style style);
+    int fail_call(const Error& error, std::size_t unanswered);
+    void advise(const std::string& text);
+    bool answered_here(const std::string& line);
 
     client::Client& client_;
     Style style_;
-    bool interactive_;
+    const CommandTable* commands_;
+    std::string requests_;      // bytes of the batch
+    std::vector<Asked> asked_;  // its commands
+    std::set<std::string> advised_;
     bool connected_ = true;
 };
 

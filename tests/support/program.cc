@@ -36,7 +36,7 @@ struct Pipe {
     std::vector<char*> argv{const_cast<char*>(path.c_str())};
     for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
     argv.push_back(nullptr);
-    setenv("KV_CLI_HISTORY", "", 1);
+    setenv("KV_CLI_HISTORY", "", 0);  // nobody's own; a test may name one
     setenv("TERM", "dumb", 1);
     execv(path.c_str(), argv.data());
     _exit(127);

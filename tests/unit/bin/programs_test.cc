@@ -23,8 +23,6 @@ std::string program(const char* variable) {
 
 using Args = std::vector<std::string>;
 
-constexpr bool edits_lines = KV_LIBEDIT == 1;
-
 Outcome cli(const FakeServer& server, Args args, std::string_view input = {}) {
     args.insert(args.begin(), {"--port", std::to_string(server.port())});
     return test::run_program(program("KV_CLI"), args, input);
@@ -90,7 +88,8 @@ TEST(Cli, ServerDisconnectedEndsTheConversation) {
     const FakeServer server(answer_by_table);
     const Outcome got = cli(server, {}, "PING\nHANGUP\nPING\n");
     EXPECT_EQ(got.out, "PONG\n");
-    EXPECT_EQ(got.err, "Server disconnected.\n");
+    EXPECT_TRUE(got.err.starts_with("Server disconnected.\n2 commands were sent and not answered."))
+        << got.err;
     EXPECT_EQ(got.exit_code, 3);
 }
 
@@ -130,7 +129,10 @@ TEST(Cli, HelpAndVersionGoToStandardOutput) {
 }
 
 TEST(Cli, UsageErrorsExit2) {
-    for (const Args& args : {Args{"-b", "-r"}, Args{"--bogus"}, Args{"-p", "http"}}) {
+    for (const Args& args :
+         {Args{"-b", "-r"}, Args{"--bogus"}, Args{"-p", "http"}, Args{"-b", "-3"}, Args{"-x"},
+          Args{"-b", "--scan"}, Args{"--scan", "PING"}, Args{"--pattern", "a*"},
+          Args{"--count", "5"}, Args{"--scan", "--count", "0"}}) {
         const Outcome got = test::run_program(program("KV_CLI"), args);
         EXPECT_EQ(got.exit_code, 2);
         EXPECT_EQ(got.out, "");
@@ -138,31 +140,130 @@ TEST(Cli, UsageErrorsExit2) {
     }
 }
 
-TEST(Cli, ATerminalGetsGreetingAndPrompt) {
+TEST(Cli, JsonHasOneValueALine) {
     const FakeServer server(answer_by_table);
-    const std::string port = std::to_string(server.port());
-    const Outcome got = test::run_on_terminal(
-        program("KV_CLI"), {"-p", port},
-        {{"> ", "PING\n"}, {"PONG", ""}, {"> ", "GET foo\n"}, {"VALUE bar baz", ""}, {"> ", "\4"}},
-        edits_lines);
-    EXPECT_TRUE(contains(got.out, "Connected to 127.0.0.1:" + port +
-                                      " (text mode). Type commands (PING, SET k v, GET k, DEL k, "
-                                      "KEYS). Ctrl+D to quit."))
-        << got.out;
-    EXPECT_TRUE(contains(got.out, "VALUE bar baz")) << got.out;
+    const Outcome got = cli(server, {"--json"}, "PING\nGET foo\nGET absent\nNONSENSE\n");
+    EXPECT_EQ(got.out, "\"PONG\"\n\"bar baz\"\nnull\n{\"error\":\"unknown command\"}\n");
+    EXPECT_EQ(got.exit_code, 1);
+    EXPECT_EQ(cli(server, {"--json", "GET", "foo"}).out, "\"bar baz\"\n");
+}
+
+TEST(Cli, TheLastArgumentMayComeFromStandardInput) {
+    std::string seen;
+    const FakeServer server([&](Spoken, std::string_view request, std::string& out) {
+        seen = request;
+        out.append("+OK\r\n");
+        return true;
+    });
+    using namespace std::string_view_literals;
+    EXPECT_EQ(cli(server, {"-r", "-x", "SET", "k"}, "a\0\n"sv).out, "OK\n");
+    EXPECT_EQ(seen, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na\0\n\r\n"sv);
+    EXPECT_EQ(cli(server, {"-r", "-x", "ECHO"}).out, "OK\n");
+    EXPECT_EQ(seen, "*2\r\n$4\r\nECHO\r\n$0\r\n\r\n") << "an empty input is an empty argument";
+}
+
+/// Two steps of SCAN, or none of it.
+bool answer_scan(Spoken, std::string_view request, std::string& out) {
+    if (contains(request, "SCAN\r\n$1\r\n0\r\n")) {
+        out.append("*2\r\n$2\r\n17\r\n*2\r\n$1\r\na\r\n$3\r\nb c\r\n");
+    } else if (contains(request, "SCAN\r\n$2\r\n17\r\n")) {
+        out.append("*2\r\n$1\r\n0\r\n*1\r\n$1\r\nd\r\n");
+    } else {
+        out.append("-ERR unexpected\r\n");
+    }
+    return true;
+}
+
+TEST(Cli, ScanPrintsAllKeys) {
+    std::string last;
+    const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
+        last = request;
+        return answer_scan(spoken, request, out);
+    });
+    const Outcome got = cli(server, {"--scan"});
+    EXPECT_EQ(got.out, "a\nb c\nd\n");
+    EXPECT_EQ(got.exit_code, 0) << got.err;
+    EXPECT_EQ(cli(server, {"--scan", "--json"}).out, "\"a\"\n\"b c\"\n\"d\"\n");
+    EXPECT_EQ(cli(server, {"--scan", "--pattern", "x*", "--count", "50"}).exit_code, 0);
+    EXPECT_TRUE(contains(last,
+                         "*6\r\n$4\r\nSCAN\r\n$2\r\n17\r\n$5\r\nMATCH\r\n$2\r\nx*\r\n"
+                         "$5\r\nCOUNT\r\n$2\r\n50\r\n"))
+        << last;
+}
+
+TEST(Cli, ScanWithoutScanNamesTheNextStep) {
+    const FakeServer server([](Spoken, std::string_view, std::string& out) {
+        out.append("-ERR unknown command 'SCAN', with args beginning with: '0' \r\n");
+        return true;
+    });
+    const Outcome got = cli(server, {"--scan"});
+    EXPECT_EQ(got.exit_code, 1);
+    EXPECT_EQ(got.out, "");
+    EXPECT_TRUE(contains(got.err, "kv-cli -r KEYS <pattern>")) << got.err;
+}
+
+TEST(Cli, Resp3BeginsWithHello) {
+    std::string first;
+    const FakeServer server([&](Spoken, std::string_view request, std::string& out) {
+        const bool hello = contains(request, "HELLO");
+        if (hello) first = request;
+        out.append(hello ? "%1\r\n+proto\r\n:3\r\n" : ">1\r\n+news\r\n%1\r\n+a\r\n#t\r\n");
+        return true;
+    });
+    const Outcome got = cli(server, {"-3", "--json", "ANYTHING"});
+    EXPECT_EQ(first, "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+    EXPECT_EQ(got.out, "{\"push\":[\"news\"]}\n{\"a\":true}\n");
     EXPECT_EQ(got.exit_code, 0);
 }
 
-TEST(Cli, RespOnATerminalQuotes) {
+TEST(Cli, Resp3OfAServerWithoutItNamesTheNextStep) {
     const FakeServer server([](Spoken, std::string_view, std::string& out) {
-        out.append("*2\r\n$3\r\na b\r\n$-1\r\n");
+        out.append("-ERR unknown command 'HELLO'\r\n");
         return true;
     });
-    const Outcome got = test::run_on_terminal(
-        program("KV_CLI"), {"-p", std::to_string(server.port()), "-r"},
-        {{"> ", "MGET x y\n"}, {"2) (nil)", ""}, {"> ", "exit\n"}}, edits_lines);
-    EXPECT_TRUE(contains(got.out, "1) \"a b\"")) << got.out;
-    EXPECT_EQ(got.exit_code, 0);
+    const Outcome got = cli(server, {"-3", "PING"});
+    EXPECT_EQ(got.exit_code, 1);
+    EXPECT_EQ(got.out, "");
+    EXPECT_TRUE(contains(got.err, "use -r and not -3")) << got.err;
+}
+
+TEST(Cli, ManyCommandsOfAPipeAreAnsweredInOrder) {
+    const FakeServer server([](Spoken, std::string_view request, std::string& out) {
+        out.append("VALUE ").append(request.substr(4));
+        return true;
+    });
+    std::string input;
+    std::string expected;
+    for (int i = 0; i < 5000; ++i) {
+        input += "GET " + std::to_string(i) + "\n";
+        expected += "VALUE " + std::to_string(i) + "\n";
+    }
+    const Outcome got = cli(server, {}, input);
+    EXPECT_EQ(got.out, expected);
+    EXPECT_EQ(got.exit_code, 0) << got.err;
+}
+
+TEST(Cli, WhatCannotBeSentIsAnsweredInItsPlace) {
+    const FakeServer server;
+    const Outcome got = cli(server, {"-r"}, "PING\nSET k 'a\nPING\n");
+    EXPECT_EQ(got.out, "OK\nInvalid argument(s): unbalanced quotes\nOK\n");
+    EXPECT_EQ(got.exit_code, 1);
+}
+
+TEST(Cli, ARedirectNamesTheNodeToAsk) {
+    const FakeServer server(answer_by_table);
+    const Outcome got = cli(server, {"GET", "elsewhere"});
+    EXPECT_TRUE(contains(got.err, "kv-cli --host 127.0.0.1 --port 7001")) << got.err;
+}
+
+TEST(Cli, AnotherProtocolIsNoticed) {
+    const FakeServer server([](Spoken, std::string_view, std::string& out) {
+        out.append("HTTP/1.1 400 Bad Request\r\n");
+        return true;
+    });
+    const Outcome got = cli(server, {"-r", "PING"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_TRUE(contains(got.err, "Check --port")) << got.err;
 }
 
 TEST(Bench, EveryRequestIsSentAndCounted) {

@@ -62,6 +62,20 @@ TEST(Render, RespRepliesPrintLikeRedisCli) {
         {"*2\r\n$1\r\na\r\n:1\r\n", "1) \"a\"\n2) (integer) 1\n", "a\n1\n"},
         {"*2\r\n:1\r\n*2\r\n$1\r\na\r\n*1\r\n$-1\r\n",
          "1) (integer) 1\n2) 1) \"a\"\n   2) 1) (nil)\n", "1\na\n\n"},
+        {"_\r\n", "(nil)\n", "\n"},
+        {"#t\r\n", "(true)\n", "(true)\n"},
+        {"#f\r\n", "(false)\n", "(false)\n"},
+        {",1.5\r\n", "(double) 1.5\n", "1.5\n"},
+        {"(12345678901234567890\r\n", "(big number) 12345678901234567890\n",
+         "12345678901234567890\n"},
+        {"=7\r\ntxt:a\nb\r\n", "a\nb\n", "a\nb\n"},
+        {"%0\r\n", "(empty hash)\n", "\n"},
+        {"~0\r\n", "(empty set)\n", "\n"},
+        {"%2\r\n+a\r\n:1\r\n$1\r\nb\r\n*2\r\n:2\r\n:3\r\n",
+         "1# a => (integer) 1\n2# \"b\" => 1) (integer) 2\n   2) (integer) 3\n", "a 1\nb 2\n3\n"},
+        {"~2\r\n:1\r\n:2\r\n", "1~ (integer) 1\n2~ (integer) 2\n", "1\n2\n"},
+        {">2\r\n+a\r\n:2\r\n", "1> a\n2> (integer) 2\n", "a\n2\n"},
+        {"|1\r\n+ttl\r\n:9\r\n$1\r\nv\r\n", "1| ttl => (integer) 9\n\"v\"\n", "v\n"},
     };
     for (const Row& row : rows) {
         const Reply reply = read(Mode::resp, row.bytes);
@@ -83,6 +97,7 @@ TEST(Render, ErrorsAndRedirectsAreRefusals) {
     EXPECT_TRUE(read(Mode::text, "ERROR no\n").refused());
     EXPECT_TRUE(read(Mode::text, "REDIRECT h:1\n").refused());
     EXPECT_TRUE(read(Mode::resp, "-MOVED 1 h:1\r\n").refused());
+    EXPECT_TRUE(read(Mode::resp, "|1\r\n+a\r\n:1\r\n-ERR no\r\n").refused());
     EXPECT_FALSE(read(Mode::text, "NOT_FOUND\n").refused());
     EXPECT_FALSE(read(Mode::resp, "$-1\r\n").refused());
 }
