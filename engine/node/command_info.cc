@@ -243,7 +243,7 @@ void answer_infos(std::span<const std::string_view> names, Writer& out) {
     out.array(names.size());
     for (const std::string_view name : names) {
         const CommandRow* const row = find_listed(name);
-        row != nullptr ? write_info(*row, out) : out.null_array();
+        row != nullptr ? write_info(*row, out) : out.null();
     }
 }
 
