@@ -11,8 +11,11 @@ unit_test_packages=(libgtest-dev libgmock-dev python3)
 test_packages=(
     "${unit_test_packages[@]}"
     clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
-    redis-tools # clients that people have: redis-cli, redis-benchmark
+    # Clients that people have, and what they are used to: tests/clients, tests/differential.
+    redis-tools redis-server python3-redis libhiredis-dev
 )
+# Where npm does not come from Debian, neither does nodejs, and the two packages do not mix.
+command -v npm >/dev/null || test_packages+=(nodejs npm)
 
 say() { printf '%s\n' "$*"; }
 die() {
