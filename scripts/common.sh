@@ -6,6 +6,7 @@
 build_packages=(
     g++ meson ninja-build pkg-config
     liburing-dev libxxhash-dev libtomlplusplus-dev libcli11-dev libspdlog-dev libfmt-dev libedit-dev
+    nlohmann-json3-dev
 )
 unit_test_packages=(libgtest-dev libgmock-dev python3)
 test_packages=(
@@ -40,7 +41,7 @@ build_tools_present() {
     for tool in g++ meson ninja pkg-config; do
         command -v "$tool" >/dev/null || return 1
     done
-    for library in liburing libxxhash tomlplusplus CLI11 spdlog fmt; do
+    for library in liburing libxxhash tomlplusplus CLI11 spdlog fmt nlohmann_json; do
         pkg-config --exists "$library" || return 1
     done
 }

@@ -13,6 +13,12 @@ void Histogram::merge(const Histogram& other) noexcept {
     min_ = std::min(min_, other.min_);
 }
 
+void Histogram::clear() noexcept {
+    std::ranges::fill(counts_, 0);
+    total_ = sum_ = max_ = 0;
+    min_ = ~std::uint64_t{0};
+}
+
 std::uint64_t Histogram::middle_of(std::size_t bucket) noexcept {
     if (bucket < sub_buckets) return bucket;
     const std::uint64_t shift = bucket / sub_buckets - 1;

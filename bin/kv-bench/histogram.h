@@ -33,6 +33,14 @@ public:
     }
 
     void merge(const Histogram& other) noexcept;
+    void clear() noexcept;
+    /// Calls take(value, count) for each bucket that is not empty, in order, with its middle.
+    template <typename Take>
+    void each(Take take) const {
+        for (std::size_t i = 0; i < bucket_count; ++i) {
+            if (counts_[i] > 0) take(middle_of(i), counts_[i]);
+        }
+    }
 
     std::uint64_t total() const noexcept { return total_; }
     std::uint64_t max() const noexcept { return max_; }

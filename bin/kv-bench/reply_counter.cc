@@ -18,10 +18,6 @@ enum : unsigned char {
     status_redirect = 0x20,
 };
 
-void add_error(ReplyCounts& counts, std::string_view kind) {
-    counts.errors.add(kind);
-}
-
 /// Takes the bytes up to and with the next LF, or all; true: that ended the line.
 bool take_line(std::string_view& bytes, Prefix& line) noexcept {
     const std::size_t end = bytes.find('\n');
@@ -50,7 +46,7 @@ std::string_view name(Wire wire) noexcept {
     return "";
 }
 
-void ErrorKinds::add(std::string_view kind, std::uint64_t count) {
+void ErrorKinds::add(std::string_view kind, std::string_view text, std::uint64_t count) {
     total_ += count;
     for (Kind& known : kinds_) {
         if (known.name != kind) continue;
@@ -58,16 +54,16 @@ void ErrorKinds::add(std::string_view kind, std::uint64_t count) {
         return;
     }
     if (kinds_.size() < kinds_max) {
-        kinds_.push_back({std::string(kind), count});
+        kinds_.push_back({std::string(kind), count, std::string(text)});
     } else if (kinds_.back().name == "other") {
         kinds_.back().count += count;
     } else {
-        kinds_.push_back({"other", count});  // once: kinds_max + 1 in all
+        kinds_.push_back({"other", count, std::string(text)});  // once: kinds_max + 1 in all
     }
 }
 
 void ErrorKinds::merge(const ErrorKinds& other) {
-    for (const Kind& kind : other.kinds_) add(kind.name, kind.count);
+    for (const Kind& kind : other.kinds_) add(kind.name, kind.first, kind.count);
 }
 
 void ReplyCounts::merge(const ReplyCounts& other) {
@@ -90,17 +86,30 @@ void BinaryCounter::finish(ReplyCounts& counts) {
     ++counts.replies;
     if (status == status_not_found) {
         ++counts.not_found;
-    } else if (status == status_error) {
-        const std::string_view message = message_.view();  // u16 length, text
-        add_error(counts, message.size() > 2 ? message.substr(2) : "error without a message");
-    } else if (status == status_redirect) {
-        add_error(counts, "REDIRECT");
+    } else if (status == status_error || status == status_redirect) {
+        std::string_view text = message_.view();  // u16 length, text
+        text.remove_prefix(std::min<std::size_t>(2, text.size()));
+        if (status == status_redirect) return counts.errors.add("REDIRECT", text);
+        counts.errors.add(text.empty() ? "error without a message" : text);
     }
 }
 
 std::size_t BinaryCounter::feed(std::string_view bytes, ReplyCounts& counts) {
     std::size_t done = 0;
     while (!bytes.empty() && !broken_) {
+        if (head_bytes_ == 0) {
+            // Most replies are OK without a payload: five zeros.
+            static constexpr std::array<char, 5> ok{};
+            std::size_t run = 0;
+            while (bytes.size() - run >= ok.size() &&
+                   std::memcmp(bytes.data() + run, ok.data(), ok.size()) == 0) {
+                run += ok.size();
+            }
+            bytes.remove_prefix(run);
+            counts.replies += run / ok.size();
+            done += run / ok.size();
+            if (bytes.empty()) break;
+        }
         if (head_bytes_ < head_.size()) {
             const std::size_t taken = std::min(head_.size() - head_bytes_, bytes.size());
             std::memcpy(head_.data() + head_bytes_, bytes.data(), taken);
@@ -111,7 +120,7 @@ std::size_t BinaryCounter::feed(std::string_view bytes, ReplyCounts& counts) {
             if (broken_) break;
         }
         const std::size_t taken = std::min<std::size_t>(body_left_, bytes.size());
-        if (static_cast<unsigned char>(head_[0]) == status_error) {
+        if (static_cast<unsigned char>(head_[0]) >= status_error) {
             message_.append(bytes.substr(0, taken));
         }
         bytes.remove_prefix(taken);
@@ -168,7 +177,8 @@ void RespCounter::finish_line(ReplyCounts& counts) {
             break;
         case '-': {
             const std::string_view text = line.substr(1);
-            add_error(counts, text.starts_with("ERR ") ? text : text.substr(0, text.find(' ')));
+            counts.errors.add(text.starts_with("ERR ") ? text : text.substr(0, text.find(' ')),
+                              text);
             --values_left_;
             break;
         }
@@ -183,9 +193,45 @@ void RespCounter::finish_line(ReplyCounts& counts) {
     }
 }
 
+/// Takes replies that are there in one piece off the front: OK, and values of which there is all.
+/// These are nearly all that a server sends, and need none of the state above.
+std::size_t RespCounter::take_whole(std::string_view& bytes, ReplyCounts& counts) noexcept {
+    static constexpr std::string_view ok = "+OK\r\n";
+    const char* at = bytes.data();
+    const char* const end = at + bytes.size();
+    std::size_t done = 0;
+    for (;;) {
+        const auto left = static_cast<std::size_t>(end - at);
+        if (left >= ok.size() && std::memcmp(at, ok.data(), ok.size()) == 0) {
+            at += ok.size();
+        } else if (left > 3 && *at == '$' && at[1] >= '0' && at[1] <= '9') {
+            const char* digit = at + 1;
+            std::size_t length = 0;
+            // Six digits cannot overflow; a longer value goes the long way.
+            for (; digit < end && digit < at + 7 && *digit >= '0' && *digit <= '9'; ++digit) {
+                length = 10 * length + static_cast<std::size_t>(*digit - '0');
+            }
+            const auto behind = static_cast<std::size_t>(end - digit);
+            if (behind < length + 4 || digit[0] != '\r' || digit[1] != '\n') break;
+            at = digit + length + 4;
+        } else {
+            break;
+        }
+        ++done;
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(at - bytes.data()));
+    counts.replies += done;
+    return done;
+}
+
 std::size_t RespCounter::feed(std::string_view bytes, ReplyCounts& counts) {
     std::size_t done = 0;
     while (!bytes.empty() && !broken_) {
+        const bool between_replies = body_left_ == 0 && values_left_ == 0 && line_.total() == 0;
+        if (between_replies) {
+            done += take_whole(bytes, counts);
+            if (bytes.empty()) break;
+        }
         if (body_left_ > 0) {
             const std::size_t taken = std::min<std::size_t>(body_left_, bytes.size());
             bytes.remove_prefix(taken);
@@ -213,9 +259,9 @@ void TextCounter::finish_line(ReplyCounts& counts) {
     } else if (line == "NOT_FOUND") {
         ++counts.not_found;
     } else if (line.starts_with("ERROR ")) {
-        add_error(counts, line.substr(6));
+        counts.errors.add(line.substr(6));
     } else if (line.starts_with("REDIRECT ")) {
-        add_error(counts, "REDIRECT");
+        counts.errors.add("REDIRECT", line.substr(9));
     } else if (line != "PONG" && line != "DELETED" && line != "KEYS" &&
                !line.starts_with("KEYS ")) {
         broken_ = true;

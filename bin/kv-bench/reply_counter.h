@@ -30,9 +30,11 @@ public:
     struct Kind {
         std::string name;
         std::uint64_t count = 0;
+        std::string first;  ///< the whole text of the first one, as far as it is kept
     };
 
-    void add(std::string_view kind, std::uint64_t count = 1);
+    void add(std::string_view kind, std::string_view text, std::uint64_t count = 1);
+    void add(std::string_view kind) { add(kind, kind); }
     void merge(const ErrorKinds& other);
     const std::vector<Kind>& kinds() const noexcept { return kinds_; }
     std::uint64_t total() const noexcept { return total_; }
@@ -54,6 +56,8 @@ struct ReplyCounts {
 /// The front of a line or of a message: enough to know what it is and to name an error.
 class Prefix {
 public:
+    static constexpr std::size_t kept_max = 160;
+
     void clear() noexcept { total_ = 0; }
     void append(std::string_view bytes) noexcept {
         if (total_ < kept_.size()) {
@@ -68,7 +72,7 @@ public:
     std::size_t total() const noexcept { return total_; }  ///< also what was not kept
 
 private:
-    std::array<char, 64> kept_;
+    std::array<char, kept_max> kept_;
     std::size_t total_ = 0;
 };
 
@@ -102,6 +106,7 @@ public:
     bool broken() const noexcept { return broken_; }
 
 private:
+    std::size_t take_whole(std::string_view& bytes, ReplyCounts& counts) noexcept;
     void finish_line(ReplyCounts& counts);
     void finish_length(char type, std::string_view digits, ReplyCounts& counts);
 

@@ -1,14 +1,15 @@
 #pragma once
 
-/// What a run has measured, for people and for programs.
+/// What a run has measured, for people.
 
 #include <string>
 
-#include "bin/kv-bench/worker.h"
+#include "bin/kv-bench/measured.h"
+#include "bin/kv-bench/options.h"
 
 namespace kv::bench {
 
-/// The totals that both forms print.
+/// The totals that every form of report prints.
 struct Summary {
     explicit Summary(const Measured& measured);
 
@@ -19,9 +20,9 @@ struct Summary {
     double cpu_percent;  ///< of the generator; near 100 per thread, it is itself the limit
 };
 
+/// The load in one line.
+std::string describe_load(const Options& options);
 /// Several lines, the last one ended.
 std::string report_text(const Options& options, const Measured& measured);
-/// One line.
-std::string report_json(const Options& options, const Measured& measured);
 
 }  // namespace kv::bench

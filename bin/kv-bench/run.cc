@@ -1,15 +1,15 @@
 #include "bin/kv-bench/run.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <barrier>
-#include <cerrno>
-#include <system_error>
 #include <thread>
 
 #include "bin/client/connect.h"
+#include "bin/kv-bench/affinity.h"
+#include "bin/kv-bench/worker.h"
 
 namespace kv::bench {
 
@@ -26,15 +26,6 @@ Share share_of(std::uint64_t total, unsigned index, unsigned parts) noexcept {
     return {index * each + std::min<std::uint64_t>(index, rest), each + (index < rest ? 1 : 0)};
 }
 
-void pin_to(unsigned cpu, Shared& shared) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) < 0) {
-        shared.fail(fmt::format("--cpu {}: {}", cpu, std::generic_category().message(errno)));
-    }
-}
-
 /// Connections are descriptors; the usual soft limit of 1,024 is soon reached.
 void raise_descriptor_limit() noexcept {
     rlimit limit{};
@@ -43,70 +34,99 @@ void raise_descriptor_limit() noexcept {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+Progress progress_of(const Options& options) noexcept {
+    const bool terminal = isatty(STDERR_FILENO) == 1;
+    if (!options.progress.value_or(terminal)) return Progress::none;
+    return terminal ? Progress::terminal : Progress::lines;
+}
+
 struct Run {
+    Run(const Options& o, const std::vector<io::Endpoint>& e, Shared& s)
+        : options(o),
+          workload(o.workload),
+          endpoints(e),
+          shared(s),
+          step(o.threads),
+          measured(o.threads),
+          load("preload  ", o.threads, progress_of(o)),
+          warmup("warm-up  ", o.threads, progress_of(o)),
+          measure("", o.threads, progress_of(o)) {}
+
     const Options& options;
-    const Workload& workload;
+    const Workload workload;
     const std::vector<io::Endpoint>& endpoints;
     Shared& shared;
+    HistoryFile history;
     std::barrier<> step;
     std::vector<Measured> measured;  ///< one per thread
+    Monitor load;
+    Monitor warmup;
+    Monitor measure;
 };
+
+void preload(Run& run, unsigned index, Worker& worker) {
+    const Share keys = share_of(run.options.workload.keys, index, run.options.threads);
+    Measured loaded;
+    worker.run({.load = true, .first_key = keys.first, .requests = keys.count}, loaded, run.load);
+    if (loaded.counts.errors.total() == 0) return;
+    const ErrorKinds::Kind& kind = loaded.counts.errors.kinds().front();
+    run.shared.fail(fmt::format("--preload: {} of {} writes failed: {}",
+                                loaded.counts.errors.total(), keys.count, kind.first));
+}
 
 /// Threads begin each step together: none may measure while another still loads. A failed thread
 /// keeps step and does nothing.
 void run_thread(Run& run, unsigned index) {
     const Options& o = run.options;
-    if (!o.cpus.empty()) pin_to(o.cpus[index % o.cpus.size()], run.shared);
+    if (!o.cpus.empty()) {
+        const Status pinned = pin_to(o.cpus[index % o.cpus.size()]);
+        if (!pinned) run.shared.fail(pinned.error().text());
+    }
     const Share connections = share_of(o.connections, index, o.threads);
-    Worker worker(o, run.workload, run.shared, connections.first,
-                  static_cast<std::size_t>(connections.count));
-    worker.open(run.endpoints);
+    Worker worker(o, run.workload, run.shared, o.record.empty() ? nullptr : &run.history,
+                  connections.first, static_cast<std::size_t>(connections.count));
+    worker.connect(run.endpoints);
     run.step.arrive_and_wait();
     if (o.preload) {
-        const Share keys = share_of(o.workload.keys, index, o.threads);
-        Measured loaded;
-        worker.run({.load = true, .first_key = keys.first, .requests = keys.count}, loaded);
-        if (loaded.counts.errors.total() > 0) {
-            const ErrorKinds::Kind& kind = loaded.counts.errors.kinds().front();
-            run.shared.fail(fmt::format("--preload: {} of {} writes failed: {}", kind.count,
-                                        keys.count, kind.name));
-        }
+        preload(run, index, worker);
         run.step.arrive_and_wait();
     }
+    const double rate = o.rate / o.threads;
     if (o.warmup > Duration::zero()) {
         Measured warmed;
-        worker.run({.duration = o.warmup}, warmed);
+        worker.run({.duration = o.warmup, .rate = rate}, warmed, run.warmup);
         run.step.arrive_and_wait();
     }
-    const Phase phase = o.requests > 0
-                            ? Phase{.requests = share_of(o.requests, index, o.threads).count}
-                            : Phase{.duration = o.duration};
-    worker.run(phase, run.measured[index]);
+    Phase phase{.rate = rate};
+    if (o.requests > 0) {
+        phase.requests = share_of(o.requests, index, o.threads).count;
+    } else {
+        phase.duration = o.duration;
+    }
+    worker.run(phase, run.measured[index], run.measure);
     worker.close();
 }
 
 }  // namespace
 
-Result<Measured> run_benchmark(const Options& options, Shared& shared) {
+Result<RunResult> run_benchmark(const Options& options, Shared& shared) {
     raise_descriptor_limit();
     KV_TRY(const std::vector<io::Endpoint> endpoints, client::resolve(options.host, options.port));
-    const Workload workload(options.workload);
-    Run run{options,
-            workload,
-            endpoints,
-            shared,
-            std::barrier<>(options.threads),
-            std::vector<Measured>(options.threads)};
+    Run run(options, endpoints, shared);
+    if (!options.record.empty()) KV_CHECK(run.history.open(options.record));
     std::vector<std::jthread> threads;
     for (unsigned i = 1; i < options.threads; ++i) {
         threads.emplace_back([&run, i] { run_thread(run, i); });
     }
     run_thread(run, 0);
     threads.clear();  // joins
+    const Status recorded = run.history.close();
     if (shared.failed()) return fail(Errc::io, shared.failure());
-    Measured total;
-    for (const Measured& each : run.measured) total.merge(each);
-    return total;
+    if (!recorded) return fail(recorded.error());
+    RunResult result;
+    for (const Measured& each : run.measured) result.measured.merge(each);
+    result.series = run.measure.series();
+    return result;
 }
 
 }  // namespace kv::bench

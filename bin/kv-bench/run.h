@@ -2,11 +2,20 @@
 
 /// A whole run: connect, preload, warm up, measure, over all threads in step.
 
-#include "bin/kv-bench/worker.h"
+#include <vector>
+
+#include "bin/kv-bench/measured.h"
+#include "bin/kv-bench/monitor.h"
+#include "bin/kv-bench/options.h"
 
 namespace kv::bench {
 
-/// The totals of the measured phase. Errors: what ended the run, for people.
-Result<Measured> run_benchmark(const Options& options, Shared& shared);
+struct RunResult {
+    Measured measured;
+    std::vector<Point> series;
+};
+
+/// What the measured phase gave. Errors: what ended the run, for people.
+Result<RunResult> run_benchmark(const Options& options, Shared& shared);
 
 }  // namespace kv::bench

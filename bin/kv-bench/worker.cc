@@ -1,10 +1,9 @@
 #include "bin/kv-bench/worker.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <time.h>
 
-#include <cerrno>
-#include <limits>
 #include <system_error>
 
 #include "bin/client/connect.h"
@@ -15,7 +14,12 @@ namespace kv::bench {
 namespace {
 
 /// How often a thread that hears nothing looks at the clock and at Shared.
-constexpr Duration look_around = 100ms;
+constexpr Duration look_around_every = 100ms;
+/// A lost connection is tried again this often, each time for this long.
+constexpr Duration reconnect_every = 50ms;
+constexpr Duration reconnect_patience = 250ms;
+/// After an interrupt replies are awaited for this long.
+constexpr Duration interrupt_patience = 1s;
 /// Receive buffers: replies to many connections in one turn, 2 MiB in all.
 constexpr io::UringOptions ring_options{.buffers = 256, .buffer_bytes = 8192};
 
@@ -25,107 +29,26 @@ Duration thread_cpu() noexcept {
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
+Instant after(Instant start, Duration duration) noexcept {
+    return duration < Instant::max() - start ? start + duration : Instant::max();
+}
+
 }  // namespace
 
-void Shared::fail(std::string text) {
-    const std::lock_guard lock(mutex_);
-    if (failed_.load(std::memory_order_relaxed)) return;
-    failure_ = std::move(text);
-    failed_.store(true, std::memory_order_release);
-}
-
-std::string Shared::failure() const {
-    const std::lock_guard lock(mutex_);
-    return failure_;
-}
-
-void Measured::merge(const Measured& other) {
-    started = std::min(started, other.started);
-    finished = std::max(finished, other.finished);
-    latency.merge(other.latency);
-    counts.merge(other.counts);
-    cpu += other.cpu;
-}
-
-/// Closed loop: a batch is sent when the one before is sent and answered whole.
-class Connection final : public io::Stream::Handler {
-public:
-    Connection(Worker& worker, std::int32_t fd, std::uint64_t number)
-        : worker_(worker),
-          stream_(*worker.reactor_, fd, *this),
-          writer_(worker.workload_, worker.options_.pipeline, number),
-          counter_(worker.options_.workload.wire) {
-        stream_.receive();
-    }
-    virtual ~Connection() = default;
-
-    /// False: the phase has nothing more to send.
-    bool start_batch(Instant now) {
-        std::uint64_t first_key = 0;
-        batch_ = worker_.next_batch(now, first_key);
-        if (batch_ == 0) return false;
-        awaited_ = batch_;
-        unsent_ = worker_.phase_.load ? writer_.load(first_key, batch_) : writer_.random(batch_);
-        sent_at_ = worker_.backend_->now();
-        stream_.send(as_bytes(unsent_));
-        return true;
-    }
-
-    void close() noexcept { stream_.close(); }
-
-private:
-    void on_received(Bytes bytes) noexcept override {
-        const std::size_t done = counter_.feed(as_text(bytes), worker_.measured_->counts);
-        if (counter_.broken()) return fail("an answer that is not of this protocol");
-        if (done > awaited_) return fail("more replies than requests");
-        awaited_ -= done;
-        if (done > 0 && awaited_ == 0) finish_batch();
-    }
-    void on_sent(std::size_t bytes) noexcept override {
-        unsent_.remove_prefix(bytes);
-        if (!unsent_.empty()) {
-            stream_.send(as_bytes(unsent_));
-        } else if (awaited_ == 0) {
-            continue_phase(replied_at_);  // the replies were noticed before the send's completion
-        }
-    }
-    void on_ended(std::int32_t error) noexcept override { fail("", error); }
-    void on_closed() noexcept override { --worker_.open_; }
-
-    void finish_batch() noexcept {
-        replied_at_ = worker_.backend_->now();
-        worker_.batch_done(sent_at_, replied_at_, batch_);
-        if (!stream_.sending()) continue_phase(replied_at_);
-    }
-    void continue_phase(Instant now) noexcept {
-        if (worker_.shared_.failed() || !start_batch(now)) --worker_.busy_;
-    }
-    void fail(std::string_view reason, int error = 0) noexcept {
-        worker_.fail_connection(*this, reason, error);
-    }
-
-    Worker& worker_;
-    io::Stream stream_;
-    BatchWriter writer_;
-    ReplyCounter counter_;
-    std::string_view unsent_;
-    std::size_t batch_ = 0;    ///< requests of the batch in flight
-    std::size_t awaited_ = 0;  ///< of them, not yet answered
-    Instant sent_at_;
-    Instant replied_at_;
-};
-
 Worker::Worker(const Options& options, const Workload& workload, Shared& shared,
-               std::size_t first_connection, std::size_t connections)
+               HistoryFile* history, std::size_t first_connection, std::size_t connections)
     : options_(options),
       workload_(workload),
       shared_(shared),
+      history_(history),
       first_connection_(first_connection),
       connections_wanted_(connections) {}
 
 Worker::~Worker() = default;
 
-void Worker::open(const std::vector<io::Endpoint>& endpoints) {
+void Worker::connect(const std::vector<io::Endpoint>& endpoints) {
+    // An open loop sleeps until a request is due: by default the kernel adds 50 us to that.
+    prctl(PR_SET_TIMERSLACK, 1);
     auto backend = io::UringBackend::create(ring_options);
     if (!backend) return shared_.fail(backend.error().text());
     backend_ = std::move(*backend);
@@ -137,72 +60,243 @@ void Worker::open(const std::vector<io::Endpoint>& endpoints) {
         endpoint_ = connected->endpoint;
         candidates = {endpoint_};  // the name's other addresses may be other servers
         connections_.push_back(
-            std::make_unique<Connection>(*this, connected->fd, first_connection_ + i));
+            std::make_unique<Connection>(*this, first_connection_ + i, history_));
+        connections_.back()->attach(connected->fd);
         ++open_;
     }
 }
 
-void Worker::run(const Phase& phase, Measured& measured) {
-    if (shared_.failed()) return;
-    phase_ = phase;
-    measured_ = &measured;
-    requests_left_ = phase.requests;
+void Worker::run(const Phase& phase, Measured& measured, Monitor& monitor) {
+    const bool interrupted = shared_.interrupted.load(std::memory_order_relaxed);
+    if (shared_.failed() || interrupted || stopped_) return monitor.leave();
     const Duration cpu_before = thread_cpu();
-    const Instant start = backend_->now();
-    deadline_ = phase.duration < Instant::max() - start ? start + phase.duration : Instant::max();
-    last_reply_ = start;
-    busy_ = 0;
+    begin(phase, measured, monitor);
     for (const auto& connection : connections_) {
-        if (connection->start_batch(start)) ++busy_;
+        if (connection->open()) offer(*connection, start_);
     }
-    if (busy_ > 0) measured.started = start;
-    while (busy_ > 0 && !shared_.failed()) {
-        reactor_->turn(look_around);
-        if (shared_.interrupted.load(std::memory_order_relaxed)) requests_left_ = 0;
-        if (reactor_->now() - last_reply_ > options_.timeout) {
-            shared_.fail(fmt::format(
-                "no reply from {} for {} s: it hangs, or does not speak {} (see --protocol)",
-                endpoint_.text(), std::chrono::duration<double>(options_.timeout).count(),
-                name(options_.workload.wire)));
-        }
+    Instant now = start_;
+    const auto goes_on = [&] {
+        // An open loop lasts as long as it should, though its last request is answered before.
+        return busy_ > 0 || !over(now) || (paced() && now < planned_end_ && timed());
+    };
+    while (!shared_.failed() && !stopped_ && goes_on()) {
+        reactor_->turn(wait_max(now));
+        now = reactor_->now();
+        if (paced()) offer_to_idle(now);
+        look_around(now);
     }
+    if (paced() && timed()) {
+        measured.finished = std::max(measured.finished, now);
+        measured.not_sent += requests_left_;
+    }
+    finish_interval(clock());
+    monitor.leave();
     measured.cpu += thread_cpu() - cpu_before;
     measured_ = &ignored_;
 }
 
-std::size_t Worker::next_batch(Instant now, std::uint64_t& first_key) noexcept {
-    if (requests_left_ == 0 || now >= deadline_) return 0;
-    const auto batch = std::min<std::uint64_t>(options_.pipeline, requests_left_);
-    first_key = phase_.first_key;
-    phase_.first_key += batch;
-    requests_left_ -= batch;
-    return static_cast<std::size_t>(batch);
+void Worker::begin(const Phase& phase, Measured& measured, Monitor& monitor) {
+    phase_ = phase;
+    measured_ = &measured;
+    monitor_ = &monitor;
+    start_ = clock();
+    planned_end_ = after(start_, phase.duration);
+    deadline_ = planned_end_;
+    requests_left_ = phase.requests;
+    if (paced()) {
+        pacer_.start(start_, phase.rate);
+        if (timed()) {
+            requests_left_ = pacer_.due(planned_end_ - 1ns);
+            deadline_ = after(planned_end_, phase.duration);
+        }
+    }
+    taken_ = 0;
+    busy_ = 0;
+    idle_front_ = idle_back_ = nullptr;
+    idle_ = 0;
+    for (const auto& connection : connections_) connection->listed = false;
+    last_reply_ = start_;
+    measured.started = start_;
+    latency_.clear();
+    interval_ = 0;
+    interval_start_ = start_;
+    errors_before_ = 0;
 }
 
-void Worker::batch_done(Instant sent, Instant now, std::size_t requests) noexcept {
-    measured_->latency.record(static_cast<std::uint64_t>((now - sent).count()), requests);
+/// `among`: how many connections could take what is due.
+Batch Worker::next_batch(Instant now, std::size_t among) noexcept {
+    if (over(now) || shared_.failed()) return {};
+    std::uint64_t count = std::min<std::uint64_t>(options_.pipeline, requests_left_);
+    if (paced()) {
+        const std::uint64_t due = pacer_.due(now);
+        const std::uint64_t waiting = due > taken_ ? due - taken_ : 0;
+        count = std::min<std::uint64_t>(count, (waiting + among - 1) / among);
+    }
+    const Batch batch{phase_.load ? phase_.first_key + taken_ : taken_,
+                      static_cast<std::size_t>(count), phase_.load};
+    taken_ += count;
+    requests_left_ -= count;
+    return batch;
+}
+
+/// Gives an idle connection a batch, or notes that it waits for one.
+void Worker::offer(Connection& connection, Instant now) {
+    const Batch batch = next_batch(now, idle_ + 1);
+    if (batch.count > 0) {
+        if (busy_++ == 0) last_reply_ = std::max(last_reply_, now);
+        connection.send(batch);
+    } else if (paced()) {
+        push_idle(connection);
+    }
+}
+
+void Worker::push_idle(Connection& connection) noexcept {
+    if (connection.listed) return;  // lost while it waited, and made again
+    connection.listed = true;
+    connection.next_idle = nullptr;
+    (idle_front_ == nullptr ? idle_front_ : idle_back_->next_idle) = &connection;
+    idle_back_ = &connection;
+    ++idle_;
+}
+
+/// In turn, the longest idle first. One that was lost meanwhile, or found work, drops out.
+void Worker::offer_to_idle(Instant now) {
+    while (idle_front_ != nullptr) {
+        Connection& connection = *idle_front_;
+        if (connection.open() && !connection.busy()) {
+            const Batch batch = next_batch(now, idle_);
+            if (batch.count == 0) return;
+            if (busy_++ == 0) last_reply_ = std::max(last_reply_, now);
+            connection.send(batch);
+        }
+        idle_front_ = connection.next_idle;
+        connection.listed = false;
+        --idle_;
+    }
+}
+
+void Worker::paced_replies(const Batch& batch, std::size_t first, std::size_t count,
+                           Instant now) noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+        const Duration latency = now - pacer_.intended(batch.first + first + i);
+        latency_.record(static_cast<std::uint64_t>(std::max(latency, Duration::zero()).count()));
+    }
+}
+
+void Worker::finished(Connection& connection, Instant sent, Instant now, std::size_t requests) {
+    if (!paced()) latency_.record(static_cast<std::uint64_t>((now - sent).count()), requests);
     measured_->finished = std::max(measured_->finished, now);
     last_reply_ = now;
+    --busy_;
+    offer(connection, now);
 }
 
-void Worker::fail_connection(const Connection&, std::string_view reason, int error) {
-    if (!reason.empty()) {
-        return shared_.fail(fmt::format("{} sent {}: check --protocol (this run: {})",
-                                        endpoint_.text(), reason, name(options_.workload.wire)));
+Duration Worker::wait_max(Instant now) const noexcept {
+    if (!paced() || idle_ == 0 || over(now)) return look_around_every;
+    return std::min(look_around_every, pacer_.until(taken_, now));
+}
+
+/// What is looked at once a turn.
+void Worker::look_around(Instant now) {
+    // The interval around the planned end runs on: what comes behind it is too little for one.
+    const bool at_end = std::chrono::abs(planned_end_ - now) < options_.interval / 2;
+    if (now - interval_start_ >= options_.interval && !at_end) finish_interval(now);
+    if (!lost_.empty() && now >= reconnect_at_) reconnect(now);
+    if (busy_ > 0) check_silence(now);
+    if (!shared_.interrupted.load(std::memory_order_relaxed)) return;
+    requests_left_ = 0;
+    planned_end_ = std::min(planned_end_, now);
+    interrupted_at_ = std::min(interrupted_at_, now);
+    if (now - interrupted_at_ < interrupt_patience) return;
+    stopped_ = true;
+    for (const auto& connection : connections_) {
+        if (connection->busy()) give_up(*connection, "no reply before the interrupt", {});
     }
+}
+
+void Worker::finish_interval(Instant now) {
+    const std::uint64_t errors = measured_->counts.errors.total();
+    monitor_->deliver(interval_++, now - start_, now - interval_start_, latency_,
+                      errors - errors_before_);
+    measured_->latency.merge(latency_);
+    latency_.clear();
+    interval_start_ = now;
+    errors_before_ = errors;
+}
+
+/// Without reconnecting, silence of all ends the run; with it, that of one ends its connection.
+void Worker::check_silence(Instant now) {
+    if (now - last_reply_ > options_.timeout && !options_.reconnect) {
+        return shared_.fail(fmt::format(
+            "no reply from {} for {} s: it hangs, or does not speak {} (see --protocol)",
+            endpoint_.text(), std::chrono::duration<double>(options_.timeout).count(),
+            name(options_.workload.wire)));
+    }
+    if (!options_.reconnect || now < silence_check_at_) return;
+    silence_check_at_ = now + look_around_every;
+    for (const auto& connection : connections_) {
+        if (!connection->busy() || now - connection->sent_at() <= options_.timeout) continue;
+        give_up(*connection, "timeout", "no reply in time");
+        connection->close();
+    }
+}
+
+void Worker::misunderstood(std::string_view what) {
+    shared_.fail(fmt::format("{} sent {}: check --protocol (this run: {})", endpoint_.text(), what,
+                             name(options_.workload.wire)));
+}
+
+std::string Worker::lost_text(int error) const {
     if (error == 0) {
-        return shared_.fail(
-            fmt::format("{} closed a connection: the server's log says why", endpoint_.text()));
+        return fmt::format("{} closed a connection: the server's log says why", endpoint_.text());
     }
     std::string text = fmt::format("connection to {} failed: {}", endpoint_.text(),
                                    std::generic_category().message(error));
     if (const auto hint = client::advice(error); !hint.empty()) text.append(". ").append(hint);
-    shared_.fail(std::move(text));
+    return text;
+}
+
+void Worker::ended(Connection& connection, int error) {
+    if (!options_.reconnect || phase_.load) return shared_.fail(lost_text(error));
+    if (connection.busy()) give_up(connection, "connection lost", lost_text(error));
+    connection.close();
+}
+
+void Worker::give_up(Connection& connection, std::string_view kind, std::string_view why) {
+    if (connection.awaited() > 0) measured_->counts.errors.add(kind, why, connection.awaited());
+    measured_->unanswered += connection.awaited();
+    connection.give_up();
+    --busy_;
+}
+
+void Worker::closed(Connection& connection) {
+    --open_;
+    if (!closing_) lost_.push_back(&connection);
+}
+
+void Worker::reconnect(Instant now) {
+    while (!lost_.empty() && !shared_.failed()) {
+        const auto connected = client::connect_first(*reactor_, {endpoint_}, reconnect_patience);
+        if (!connected) {
+            reconnect_at_ = now + reconnect_every;
+            return;
+        }
+        // Others may have been lost meanwhile: this takes whichever is first.
+        Connection& connection = *lost_.front();
+        lost_.erase(lost_.begin());
+        connection.detach();
+        connection.attach(connected->fd);
+        ++open_;
+        offer(connection, reactor_->now());
+    }
 }
 
 void Worker::close() {
-    for (const auto& connection : connections_) connection->close();
-    while (open_ > 0) reactor_->turn(look_around);
+    closing_ = true;
+    for (const auto& connection : connections_) {
+        if (std::ranges::find(lost_, connection.get()) == lost_.end()) connection->close();
+    }
+    while (open_ > 0) reactor_->turn(look_around_every);
     connections_.clear();
 }
 

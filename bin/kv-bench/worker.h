@@ -1,88 +1,86 @@
 #pragma once
 
-/// One thread of the generator: a ring, a reactor, and its share of the connections. Everything
-/// is used by that thread alone, except Shared.
+/// One thread of the generator: a ring, a reactor, and its share of the connections. It decides
+/// what each connection sends when. Everything is used by that thread alone, except Shared,
+/// HistoryFile and Monitor.
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "bin/kv-bench/histogram.h"
+#include "bin/kv-bench/connection.h"
+#include "bin/kv-bench/measured.h"
+#include "bin/kv-bench/monitor.h"
 #include "bin/kv-bench/options.h"
+#include "bin/kv-bench/pacer.h"
 #include "io/reactor.h"
-#include "io/socket.h"
 
 namespace kv::bench {
-
-/// What the threads tell each other.
-class Shared {
-public:
-    /// The first failure is kept; it ends all threads' work.
-    void fail(std::string text);
-    bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
-    std::string failure() const;
-
-    /// Set from a signal handler: phases end early.
-    std::atomic<bool> interrupted = false;
-
-private:
-    mutable std::mutex mutex_;
-    std::string failure_;
-    std::atomic<bool> failed_ = false;
-};
 
 /// A stretch of load; every phase ends with nothing in flight.
 struct Phase {
     bool load = false;  ///< SET of the keys from first_key on, each once
     std::uint64_t first_key = 0;
     std::uint64_t requests = UINT64_MAX;  ///< of this worker
-    Duration duration = Duration::max();  ///< no batch starts later; those in flight are awaited
+    /// No batch starts later, those in flight are awaited. In an open loop what was due until then
+    /// is still sent, for as long again.
+    Duration duration = Duration::max();
+    double rate = 0;  ///< requests a second of this worker, in an open loop; 0: closed loop
 };
-
-/// What a phase has measured; merge() joins those of several threads.
-struct Measured {
-    Instant started = Instant::max();   ///< first send
-    Instant finished = Instant::min();  ///< last reply
-    Histogram latency;                  ///< nanoseconds, once per request
-    ReplyCounts counts;
-    Duration cpu{};  ///< CPU time of the generator's threads
-
-    void merge(const Measured& other);
-    Duration elapsed() const noexcept {
-        return counts.replies == 0 ? Duration::zero() : finished - started;
-    }
-};
-
-class Connection;
 
 class Worker {
 public:
     /// `first_connection`: the number of its first one among all, which selects their random keys.
-    Worker(const Options& options, const Workload& workload, Shared& shared,
+    Worker(const Options& options, const Workload& workload, Shared& shared, HistoryFile* history,
            std::size_t first_connection, std::size_t connections);
     Worker(const Worker&) = delete;
     ~Worker();
 
     /// Makes ring and connections, on the thread that calls this and everything below.
-    void open(const std::vector<io::Endpoint>& endpoints);
-    /// Does nothing once Shared::failed().
-    void run(const Phase& phase, Measured& measured);
+    void connect(const std::vector<io::Endpoint>& endpoints);
+    /// Does nothing once Shared::failed(), or when interrupted.
+    void run(const Phase& phase, Measured& measured, Monitor& monitor);
     /// Closes all; the destructor needs it done, on the same thread.
     void close();
 
+    // For its connections.
+    const Options& options() const noexcept { return options_; }
+    const Workload& workload() const noexcept { return workload_; }
+    io::Reactor& reactor() noexcept { return *reactor_; }
+    Instant clock() noexcept { return backend_->now(); }
+    ReplyCounts& counts() noexcept { return measured_->counts; }
+    bool paced() const noexcept { return phase_.rate > 0; }
+    /// Open loop: requests `first`... of a batch, counted from its start, are answered.
+    void paced_replies(const Batch& batch, std::size_t first, std::size_t count,
+                       Instant now) noexcept;
+    /// The batch is answered whole.
+    void finished(Connection& connection, Instant sent, Instant now, std::size_t requests);
+    void misunderstood(std::string_view what);
+    void ended(Connection& connection, int error);
+    void closed(Connection& connection);
+
 private:
-    friend class Connection;
-    /// How many requests the next batch has; 0: the phase is over.
-    std::size_t next_batch(Instant now, std::uint64_t& first_key) noexcept;
-    void batch_done(Instant sent, Instant now, std::size_t requests) noexcept;
-    void fail_connection(const Connection& connection, std::string_view reason, int error);
+    /// The phase ends with its duration, not with a count of requests.
+    bool timed() const noexcept { return phase_.requests == UINT64_MAX; }
+    bool over(Instant now) const noexcept { return requests_left_ == 0 || now >= deadline_; }
+    Batch next_batch(Instant now, std::size_t among) noexcept;
+    void offer(Connection& connection, Instant now);
+    void offer_to_idle(Instant now);
+    void push_idle(Connection& connection) noexcept;
+    void begin(const Phase& phase, Measured& measured, Monitor& monitor);
+    void look_around(Instant now);
+    void check_silence(Instant now);
+    void reconnect(Instant now);
+    void give_up(Connection& connection, std::string_view kind, std::string_view why);
+    void finish_interval(Instant now);
+    Duration wait_max(Instant now) const noexcept;
+    std::string lost_text(int error) const;
 
     const Options& options_;
     const Workload& workload_;
     Shared& shared_;
+    HistoryFile* history_;
     std::size_t first_connection_;
     std::size_t connections_wanted_;
 
@@ -90,16 +88,38 @@ private:
     std::optional<io::Reactor> reactor_;
     std::vector<std::unique_ptr<Connection>> connections_;
     io::Endpoint endpoint_;  ///< the one that answered
+    std::size_t open_ = 0;
+    bool closing_ = false;
+    std::vector<Connection*> lost_;  ///< to be connected again
+    Instant reconnect_at_;
 
     // The phase that runs.
     Phase phase_;
     Measured ignored_;  ///< between phases
     Measured* measured_ = &ignored_;
+    Monitor* monitor_ = nullptr;
+    Instant start_;
+    Instant planned_end_;
     Instant deadline_;
     Instant last_reply_;
+    Instant silence_check_at_;
+    Instant interrupted_at_ = Instant::max();
     std::uint64_t requests_left_ = 0;
     std::size_t busy_ = 0;  ///< connections with a batch in flight
-    std::size_t open_ = 0;
+    bool stopped_ = false;  ///< interrupted, and waited long enough for replies
+
+    // Open loop.
+    Pacer pacer_;
+    std::uint64_t taken_ = 0;  ///< requests that were given to connections
+    Connection* idle_front_ = nullptr;
+    Connection* idle_back_ = nullptr;
+    std::size_t idle_ = 0;
+
+    // The interval that runs.
+    Histogram latency_;
+    std::size_t interval_ = 0;
+    Instant interval_start_;
+    std::uint64_t errors_before_ = 0;
 };
 
 }  // namespace kv::bench

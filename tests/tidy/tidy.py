@@ -56,6 +56,7 @@ LIBRARIES = [
     (r"spdlog/", ("proto/base/log.",)),
     (r"xxhash", ("proto/base/checksum.h",)),
     (r"CLI/", ("bin/",)),
+    (r"nlohmann/", ("bin/",)),
     (r"editline/|histedit", ("bin/kv-cli/",)),
     (r"gtest/|gmock/", ("tests/",)),
     (r"benchmark/", ("benchmarks/",)),

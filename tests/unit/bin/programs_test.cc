@@ -1,4 +1,4 @@
-/// The programs as users start them: their paths come from Meson, in KV_CLI and KV_BENCH.
+/// kv-cli as users start it: its path comes from Meson, in KV_CLI.
 
 #include <gtest/gtest.h>
 
@@ -26,10 +26,6 @@ using Args = std::vector<std::string>;
 Outcome cli(const FakeServer& server, Args args, std::string_view input = {}) {
     args.insert(args.begin(), {"--port", std::to_string(server.port())});
     return test::run_program(program("KV_CLI"), args, input);
-}
-Outcome bench(const FakeServer& server, Args args) {
-    args.insert(args.begin(), {"--port", std::to_string(server.port()), "--warmup", "0s"});
-    return test::run_program(program("KV_BENCH"), args);
 }
 
 std::string unused_port() {
@@ -264,84 +260,6 @@ TEST(Cli, AnotherProtocolIsNoticed) {
     const Outcome got = cli(server, {"-r", "PING"});
     EXPECT_EQ(got.exit_code, 3);
     EXPECT_TRUE(contains(got.err, "Check --port")) << got.err;
-}
-
-TEST(Bench, EveryRequestIsSentAndCounted) {
-    for (const char* protocol : {"binary", "resp", "text"}) {
-        std::size_t requests = 0;
-        const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
-            ++requests;
-            return test::answer_ok(spoken, request, out);
-        });
-        const Outcome got = bench(server, {"--protocol", protocol, "-n", "10007", "-c", "7", "-P",
-                                           "5", "--threads", "2"});
-        EXPECT_EQ(got.exit_code, 0) << got.err;
-        EXPECT_EQ(requests, 10007);
-        EXPECT_TRUE(contains(got.out, "(10007 in ")) << got.out;
-        EXPECT_TRUE(contains(got.out, "p99.9")) << got.out;
-    }
-}
-
-TEST(Bench, PreloadWritesEveryKeyOnce) {
-    std::map<std::string, int> keys;
-    const FakeServer server([&](Spoken spoken, std::string_view request, std::string& out) {
-        if (request.starts_with("SET ")) ++keys[std::string(request.substr(4, 16))];
-        return test::answer_ok(spoken, request, out);
-    });
-    const Outcome got =
-        bench(server, {"--protocol", "text", "-n", "10", "--keys", "3001", "--preload",
-                       "--workload", "get", "-c", "3", "--threads", "2"});
-    EXPECT_EQ(got.exit_code, 0) << got.err;
-    EXPECT_EQ(keys.size(), 3001);
-    for (const auto& [key, count] : keys) EXPECT_EQ(count, 1) << key;
-}
-
-TEST(Bench, ErrorsAreCountedByKindAndExit1) {
-    std::size_t requests = 0;
-    const FakeServer server([&](Spoken, std::string_view, std::string& out) {
-        ++requests;
-        out.append(requests % 4 == 0   ? "-MOVED 7 h:1\r\n"
-                   : requests % 4 == 1 ? "$-1\r\n"
-                                       : "+OK\r\n");
-        return true;
-    });
-    const Outcome got = bench(server, {"--protocol", "resp", "-n", "400", "-c", "1", "--json"});
-    EXPECT_EQ(got.exit_code, 1);
-    EXPECT_TRUE(contains(got.out, "\"errors\":100,\"errors_by_kind\":{\"MOVED\":100}")) << got.out;
-    EXPECT_TRUE(contains(got.out, "\"not_found\":100")) << got.out;
-    EXPECT_TRUE(contains(got.out, "\"requests\":400")) << got.out;
-}
-
-TEST(Bench, ALostConnectionExits3AndSaysWhich) {
-    const FakeServer server([](Spoken, std::string_view, std::string&) { return false; });
-    const Outcome got = bench(server, {"-n", "100"});
-    EXPECT_EQ(got.exit_code, 3);
-    EXPECT_TRUE(contains(got.err, "127.0.0.1:" + std::to_string(server.port()))) << got.err;
-}
-
-TEST(Bench, AnotherProtocolIsNoticed) {
-    const FakeServer server([](Spoken, std::string_view, std::string& out) {
-        out.append("HTTP/1.1 400 Bad Request\r\n");
-        return true;
-    });
-    const Outcome got = bench(server, {"-n", "100"});
-    EXPECT_EQ(got.exit_code, 3);
-    EXPECT_TRUE(contains(got.err, "--protocol")) << got.err;
-}
-
-TEST(Bench, RefusedConnectionExits3) {
-    const std::string port = unused_port();
-    const Outcome got = test::run_program(program("KV_BENCH"), {"-p", port, "--threads", "2"});
-    EXPECT_EQ(got.exit_code, 3);
-    EXPECT_TRUE(contains(got.err, "127.0.0.1:" + port + ": Connection refused")) << got.err;
-}
-
-TEST(Bench, HelpUsageAndVersion) {
-    const Outcome help = test::run_program(program("KV_BENCH"), {"--help"});
-    EXPECT_EQ(help.exit_code, 0);
-    EXPECT_TRUE(contains(help.out, "--pipeline")) << help.out;
-    EXPECT_EQ(test::run_program(program("KV_BENCH"), {"--version"}).exit_code, 0);
-    EXPECT_EQ(test::run_program(program("KV_BENCH"), {"--reads", "2"}).exit_code, 2);
 }
 
 }  // namespace

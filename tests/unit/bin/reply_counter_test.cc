@@ -64,7 +64,7 @@ const Case cases[] = {
     {"binary_long_error",
      Wire::binary,
      text_frame(0x10, long_text) + frame(0),
-     {2, 0, {{long_text.substr(0, 62), 1}}, false}},
+     {2, 0, {{long_text.substr(0, Prefix::kept_max - 2), 1}}, false}},
     {"binary_unknown_status", Wire::binary, frame(0) + "HTTP/1.1", {1, 0, {}, true}},
     {"binary_too_long", Wire::binary, "\1\xff\xff\xff\xff"s, {0, 0, {}, true}},
     {"resp_ok", Wire::resp, "+OK\r\n+OK\r\n:1\r\n", {3, 0, {}, false}},
@@ -160,10 +160,11 @@ TEST(ErrorKinds, KeepsTheFirstKindsAndAddsUpTheRest) {
     EXPECT_EQ(kinds.kinds().back().count, 100 - ErrorKinds::kinds_max);
     EXPECT_EQ(kinds.total(), 100);
     ErrorKinds merged;
-    merged.add("kind 3", 4);
+    merged.add("kind 3", "the first text", 4);
     merged.merge(kinds);
     EXPECT_EQ(merged.kinds().front().count, 5);
     EXPECT_EQ(merged.total(), 104);
+    EXPECT_EQ(merged.kinds().front().first, "the first text");
 }
 
 }  // namespace
