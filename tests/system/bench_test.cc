@@ -70,7 +70,7 @@ TEST(BenchRecord, GoesOnWhenTheServerIsKilledAndStartedAgain) {
                                                    "50ms",
                                                    "--progress",
                                                    "--mix",
-                                                   "get=2,set=2,del=1",
+                                                   "get=2,set=2,del=1,incr=1",
                                                    "--keys",
                                                    "20",
                                                    "-c",
