@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "io/endpoint.h"
 #include "io/op.h"
 #include "proto/base/bytes.h"
 #include "proto/base/ids.h"
@@ -41,6 +42,15 @@ public:
 
     virtual Instant now() noexcept = 0;           ///< monotonic
     virtual std::int64_t wall_ns() noexcept = 0;  ///< since 1970-01-01 UTC; may jump
+    /// Address of a connected descriptor, the peer's or our own. Without a network: loopback, and
+    /// the descriptor as port.
+    virtual Endpoint endpoint_of(std::int32_t fd, bool peer) noexcept {
+        (void)peer;
+        Endpoint out;
+        out.address = {127, 0, 0, 1};
+        out.port = static_cast<std::uint16_t>(fd);
+        return out;
+    }
     virtual void fill_entropy(MutableBytes out) noexcept = 0;
 
     /// The bytes of a provided buffer, from its completion until it is recycled.

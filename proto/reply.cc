@@ -3,6 +3,8 @@
 #include <charconv>
 #include <vector>
 
+#include "proto/line.h"
+
 namespace kv {
 
 void ReplyWriter::cannot_carry() {
@@ -118,6 +120,13 @@ void ReplyWriter::error(Errc error, std::string_view text) {
         case Protocol::resp:
         case Protocol::resp3: return resp::append_error(out_, error, text);
     }
+}
+
+void ReplyWriter::raw_error(std::string_view line) {
+    if (!is_resp(protocol_)) return error(Errc::syntax, line);
+    out_.push_back('-');
+    append_one_line(out_, line);
+    out_.append("\r\n");
 }
 
 void ReplyWriter::redirect(std::uint16_t slot, std::string_view address) {

@@ -128,6 +128,8 @@ public:
     void error(Errc error, std::string_view text);
     /// The same with the sentence of the error.
     void error(Errc error) { this->error(error, sentence(error)); }
+    /// RESP: an error line that begins with a word of its own, which has no Errc: WRONGPASS.
+    void raw_error(std::string_view line);
     /// Another node answers for `slot`, at `address`, a host:port.
     void redirect(std::uint16_t slot, std::string_view address);
 

@@ -16,9 +16,6 @@ namespace kv {
 
 namespace {
 
-/// What clients take for the version of Redis whose behaviour they may expect.
-constexpr auto redis_version = "7.0.15";
-
 using Out = std::back_insert_iterator<std::string>;
 
 template <typename T>
@@ -32,7 +29,7 @@ std::string hex_of(StoreId id) {
 
 }  // namespace
 
-void Server::answer_node(const Request& request, ReplyWriter& reply) {
+void Server::answer_node(const Request& request, Connection& asker, ReplyWriter& reply) {
     switch (request.verb) {
         case Verb::command:
         case Verb::command_count:
@@ -41,6 +38,9 @@ void Server::answer_node(const Request& request, ReplyWriter& reply) {
         case Verb::command_docs:
         case Verb::command_getkeys:
         case Verb::command_getkeysandflags: return answer_command_info(request, reply);
+        case Verb::client_list: return answer_client_list(request, reply);
+        case Verb::client_info: return reply.verbatim(client_line(asker.info(reactor.now())));
+        case Verb::client_kill: return answer_client_kill(request, asker, reply);
         case Verb::command_help:
         case Verb::client_help:
         case Verb::config_help:
@@ -74,6 +74,44 @@ void Server::answer_node(const Request& request, ReplyWriter& reply) {
                                "REMOVESERVER not available in standalone mode");
         default: return reply.error(Errc::unsupported);
     }
+}
+
+void Server::answer_client_list(const Request& request, ReplyWriter& reply) {
+    const auto filter = parse_client_list(request.args);
+    if (!filter) return reply.error(filter.error().code, filter.error().text());
+    std::string lines;
+    for (const auto& connection : connections_) {
+        if (connection->gone()) continue;
+        const ClientInfo client = connection->info(reactor.now());
+        if (filter->matches(client, 0)) lines += client_line(client);
+    }
+    reply.verbatim(lines);
+}
+
+void Server::answer_client_kill(const Request& request, Connection& asker, ReplyWriter& reply) {
+    const auto filter = parse_client_kill(request.args);
+    if (!filter) return reply.error(filter.error().code, filter.error().text());
+    const std::uint64_t asker_id = asker.info(reactor.now()).id;
+    std::int64_t killed = 0;
+    bool myself = false;
+    for (const auto& connection : connections_) {
+        const ClientInfo client = connection->info(reactor.now());
+        if (connection->gone() || !filter->matches(client, asker_id)) continue;
+        ++killed;
+        if (connection.get() == &asker) {
+            myself = true;
+        } else {
+            connection->close();
+        }
+    }
+    if (!filter->old_form) {
+        reply.integer(killed);
+    } else if (killed != 0) {
+        reply.ok();
+    } else {
+        reply.error(Errc::not_found, "No such client");
+    }
+    if (myself) asker.finish();  // with this reply
 }
 
 std::string Server::info(std::span<const std::string_view> sections) {

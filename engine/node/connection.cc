@@ -20,9 +20,13 @@ Connection::Connection(Services& services, std::int32_t fd, std::string_view ref
       detector_(services.config.client.line_protocol, services.limits.inline_bytes_max),
       batch_(services.batch),
       output_(refusal),
-      last_progress_(services.reactor.now()),
+      begun_(services.reactor.now()),
+      last_progress_(begun_),
+      last_input_(begun_),
       finishing_(!refusal.empty()),
-      refused_(!refusal.empty()) {}
+      refused_(!refusal.empty()) {
+    session_.id = services.new_client_id();
+}
 
 void Connection::start() {
     if (!finishing_) stream_.receive();
@@ -73,7 +77,11 @@ bool Connection::held_back() const noexcept {
 }
 
 ParseResult Connection::next_request(std::string_view input, Request& out) {
-    if (auto* parser = std::get_if<resp::RespParser>(&parser_)) return parser->next(input, out);
+    if (auto* parser = std::get_if<resp::RespParser>(&parser_)) {
+        const ParseResult result = parser->next(input, out);
+        if (session_.resp3) out.protocol = Protocol::resp3;
+        return result;
+    }
     if (auto* parser = std::get_if<binary::BinaryParser>(&parser_)) return parser->next(input, out);
     return std::get<text::TextParser>(parser_).next(input, out);
 }
@@ -137,7 +145,9 @@ void Connection::release_answered() {
         Slot& slot = pipeline_.front();
         if (slot.state == Slot::State::parked) run_parked(slot);
         if (slot.state != Slot::State::done) return;
-        if (slot.rendered) {
+        if (slot.silent) {
+            // CLIENT REPLY
+        } else if (slot.rendered) {
             output_.append(slot.bytes);
         } else {
             ReplyWriter reply(slot.protocol, slot.request_id, output_);
@@ -166,6 +176,32 @@ void Connection::end_turn() {
     }
     flush();
     close_if_done();
+}
+
+ClientInfo Connection::info(Instant now) const {
+    const auto seconds = [&](Instant since) {
+        return std::chrono::duration_cast<std::chrono::seconds>(now - since).count();
+    };
+    io::Backend& backend = services_.reactor.backend();
+    ClientInfo out;
+    out.id = session_.id;
+    out.address = backend.endpoint_of(stream_.fd(), true).text();
+    out.local_address = backend.endpoint_of(stream_.fd(), false).text();
+    out.fd = stream_.fd();
+    out.name = session_.name;
+    out.library = session_.library;
+    out.library_version = session_.library_version;
+    out.age_s = seconds(begun_);
+    out.idle_s = seconds(last_input_);
+    out.input_bytes = input_.size();
+    out.output_bytes = output_.size() + sending_.size() - sent_;
+    out.waiting = pipeline_.size();
+    out.last = session_.last;
+    out.resp3 = session_.resp3;
+    out.no_evict = session_.no_evict;
+    out.no_touch = session_.no_touch;
+    out.closing = finishing_ || input_ended_ || stream_.closing();
+    return out;
 }
 
 void Connection::flush() {

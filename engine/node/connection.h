@@ -13,8 +13,10 @@
 #include <string>
 #include <variant>
 
+#include "engine/node/client_list.h"
 #include "engine/node/pipeline.h"
 #include "engine/node/services.h"
+#include "engine/node/session.h"
 #include "io/socket.h"
 #include "proto/binary/binary_codec.h"
 #include "proto/detect.h"
@@ -45,6 +47,9 @@ public:
     /// Closes without waiting.
     void close() noexcept;
 
+    /// For CLIENT LIST.
+    ClientInfo info(Instant now) const;
+
     /// Nothing will call it any more: it may be destroyed.
     bool gone() const noexcept;
 
@@ -70,6 +75,8 @@ private:
     void execute_batch();
     void execute_alone(const Request& request);
     void execute(const Request& request, std::uint64_t hash, ShardId shard);
+    void execute_silently(const Request& request, std::uint64_t hash, ShardId shard);
+    void begin(const Request& request, std::uint64_t hash, ShardId shard);
 
     Slot& push(const Request& request);
     void read(const Request& request, std::uint64_t hash, ShardId shard);
@@ -96,6 +103,7 @@ private:
     Detector detector_;
     std::variant<std::monostate, text::TextParser, binary::BinaryParser, resp::RespParser> parser_;
     Pipeline pipeline_;
+    Session session_;
     RequestBatch& batch_;           ///< the core's; empty but while this connection parses
     std::string input_;             ///< bytes that are not parsed yet
     std::size_t input_needed_ = 0;  ///< there can be no request before input_ has this many
@@ -111,6 +119,7 @@ private:
     }
     bool parked_ = false;  ///< the newest request in the pipeline lets nothing begin behind it
     std::vector<std::string> parked_args_;
+    Instant begun_;
     Instant last_progress_;  ///< of sending
     Instant lingering_since_;
     Instant last_input_;

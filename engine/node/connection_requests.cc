@@ -123,6 +123,31 @@ Slot& Connection::push(const Request& request) {
 }
 
 void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
+    session_.last = request.verb;
+    if (session_.replies != Session::Replies::on) [[unlikely]] {
+        return execute_silently(request, hash, shard);
+    }
+    begin(request, hash, shard);
+}
+
+/// CLIENT REPLY OFF or SKIP: what the request answers, now or later, is dropped, unless it is the
+/// one that turns replies on again.
+void Connection::execute_silently(const Request& request, std::uint64_t hash, ShardId shard) {
+    const bool silent = session_.begin_request();
+    const std::size_t output_bytes = output_.size();
+    const std::uint64_t number = pipeline_.tail();
+    begin(request, hash, shard);
+    const bool turned_on = session_.replies == Session::Replies::on;
+    session_.end_request();
+    if (!silent || turned_on) return;
+    if (pipeline_.tail() != number) {
+        pipeline_.at(number).silent = true;
+    } else {
+        output_.resize(output_bytes);
+    }
+}
+
+void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard) {
     const CommandClass kind = command_class(request.verb);
     if (kind == CommandClass::write) {
         write(request, shard);
@@ -283,6 +308,9 @@ void Connection::on_applied(std::uint64_t number, const Store::Applied& result) 
 
 /// Everything that needs no log but reads of one key, and KEYS, which is a job.
 void Connection::answer(const Request& request, std::string& out) {
+    if (command_class(request.verb) == CommandClass::session) {
+        return answer_session(request, session_, out);
+    }
     ReplyWriter reply = writer_for(request, out);
     ReplicaSet& replicas = services_.replicas;
     const auto find = [&](std::string_view key) {
@@ -325,10 +353,7 @@ void Connection::answer(const Request& request, std::string& out) {
             return reply.values(values);
         }
         case Verb::dbsize: return reply.integer(static_cast<std::int64_t>(replicas.keys()));
-        case Verb::select:  // the codec let 0 through, and nothing else
-        case Verb::quit:
-        case Verb::client_setinfo: return reply.ok();
-        default: return services_.answer_node(request, reply);
+        default: return services_.answer_node(request, *this, reply);
     }
 }
 

@@ -20,6 +20,7 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.request_id = request.request_id;
     slot.number = 0;
     slot.has_previous = false;
+    slot.silent = false;
     slot.command_flags = 0;
     slot.begun_ns = now_ns;
     slot.charge = charge;

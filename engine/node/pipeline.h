@@ -27,6 +27,7 @@ struct Slot {
     Protocol protocol = Protocol::text;
     bool rendered = false;
     bool has_previous = false;  ///< `bytes` holds the value before the write
+    bool silent = false;        ///< its reply is dropped: CLIENT REPLY
     bool refused = false;       ///< `error` says why; of several commands, at least one was
     Errc error = Errc::busy;
     std::uint8_t command_flags = 0;  ///< of a write with one command

@@ -43,12 +43,14 @@ public:
 
     void mark(Connection& connection) noexcept override;
     void on_gone(Connection& connection) noexcept override;
-    void answer_node(const Request& request, ReplyWriter& reply) override;
+    void answer_node(const Request& request, Connection& asker, ReplyWriter& reply) override;
     /// INFO: the sections whose names are in `sections`, all when there are none.
     std::string info(std::span<const std::string_view> sections);
     std::size_t connections() const noexcept { return connections_.size(); }
 
 private:
+    void answer_client_list(const Request& request, ReplyWriter& reply);
+    void answer_client_kill(const Request& request, Connection& asker, ReplyWriter& reply);
     void answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply);
     void on_applied(std::span<const Applied> applied) noexcept override;
     void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override;

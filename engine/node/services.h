@@ -55,15 +55,21 @@ public:
     RequestLimits limits;
     Counters counters;
     RequestBatch batch;
-    Prng prng;              ///< seeded by the backend
+    Prng prng;  ///< seeded by the backend
+    std::uint64_t core = 0;
+    std::uint64_t cores = 1;
+    std::uint64_t clients_begun = 0;
     bool stopping = false;  ///< no new request is begun
+
+    /// Unique among all cores of the node.
+    std::uint64_t new_client_id() noexcept { return clients_begun++ * cores + core + 1; }
 
     /// `connection` has replies to collect or to send: it is looked at when the turn ends.
     virtual void mark(Connection& connection) noexcept = 0;
     /// The connection is closed; it is destroyed when it is gone().
     virtual void on_gone(Connection& connection) noexcept = 0;
     /// Commands of class node: about the whole of it.
-    virtual void answer_node(const Request& request, ReplyWriter& reply) = 0;
+    virtual void answer_node(const Request& request, Connection& asker, ReplyWriter& reply) = 0;
 
 protected:
     Services(io::Reactor& r, const Config& c, ReplicaSet& set)

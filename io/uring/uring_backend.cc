@@ -264,6 +264,27 @@ Instant UringBackend::now() noexcept {
     return Instant(Duration(std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec));
 }
 
+Endpoint UringBackend::endpoint_of(std::int32_t fd, bool peer) noexcept {
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    Endpoint out;
+    if ((peer ? getpeername(fd, generic, &length) : getsockname(fd, generic, &length)) != 0) {
+        return out;  // it is gone already
+    }
+    out.v6 = address.ss_family == AF_INET6;
+    if (out.v6) {
+        const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address);
+        std::memcpy(out.address.data(), &in6->sin6_addr, sizeof in6->sin6_addr);
+        out.port = ntohs(in6->sin6_port);
+    } else {
+        const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
+        std::memcpy(out.address.data(), &in->sin_addr, sizeof in->sin_addr);
+        out.port = ntohs(in->sin_port);
+    }
+    return out;
+}
+
 std::int64_t UringBackend::wall_ns() noexcept {
     timespec time{};
     clock_gettime(CLOCK_REALTIME, &time);

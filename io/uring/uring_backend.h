@@ -27,6 +27,7 @@ public:
     void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;
+    Endpoint endpoint_of(std::int32_t fd, bool peer) noexcept override;
     void fill_entropy(MutableBytes out) noexcept override;
     std::byte* buffer(std::uint16_t id) noexcept override { return ring_.buffer(id); }
     void recycle(std::uint16_t id) noexcept override { ring_.recycle(id); }

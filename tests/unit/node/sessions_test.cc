@@ -243,6 +243,147 @@ TEST(RespSession, ReadsOfOneKey) {
     play(exchanges);
 }
 
+/// The reply to HELLO of the client with this id.
+std::string hello_reply(bool resp3, int id) {
+    return std::string(resp3 ? "%7" : "*14") +
+           "\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:" +
+           (resp3 ? "3" : "2") + "\r\n$2\r\nid\r\n:" + std::to_string(id) +
+           "\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n"
+           "*0\r\n";
+}
+
+TEST(RespSession, HelloChangesTheVersionOfWhatComesBehind) {
+    const std::string no_cluster = "-ERR This instance has cluster support disabled\r\n";
+    const Exchange exchanges[] = {
+        {resp_array({"HELLO"}), hello_reply(false, 1)},
+        {resp_array({"HELLO", "4"}), "-NOPROTO unsupported protocol version\r\n"},
+        {resp_array({"HELLO", "x"}), "-ERR Protocol version is not an integer or out of range\r\n"},
+        {resp_array({"HELLO", "3", "foo"}), "-ERR Syntax error in HELLO option 'foo'\r\n"},
+        {resp_array({"HELLO", "3", "AUTH", "x"}), "-ERR Syntax error in HELLO option 'AUTH'\r\n"},
+        {resp_array({"HELLO", "3", "AUTH", "x", "y"}),
+         "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+        {resp_array({"HELLO", "3", "SETNAME", "a b"}),
+         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
+        {resp_array({"GET", "none"}), "$-1\r\n"},
+        {resp_array({"HELLO", "3", "AUTH", "default", "y", "SETNAME", "me"}) +
+             resp_array({"GET", "none"}),
+         hello_reply(true, 1) + "_\r\n"},
+        {resp_array({"CLIENT", "GETNAME"}), "$2\r\nme\r\n"},
+        {resp_array({"SET", "a", "1"}), "+OK\r\n"},
+        {resp_array({"SET", "a", "1", "NX"}), "_\r\n"},
+        {resp_array({"MGET", "a", "none"}), "*2\r\n$1\r\n1\r\n_\r\n"},
+        {resp_array({"CONFIG", "GET", "appendonly"}), "%1\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"},
+        {resp_array({"INFO", "cluster"}), "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n"},
+        {resp_array({"CLIENT", "TRACKINGINFO"}),
+         "%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*"
+         "0\r\n"},
+        {resp_array({"COMMAND", "INFO", "nosuch"}), "*1\r\n_\r\n"},
+        {resp_array({"COMMAND", "GETKEYSANDFLAGS", "GET", "k"}),
+         "*1\r\n*2\r\n$1\r\nk\r\n~2\r\n+RO\r\n+access\r\n"},
+        {resp_array({"COMMAND", "DOCS", "echo"}),
+         "%1\r\n$4\r\necho\r\n%5\r\n$7\r\nsummary\r\n$21\r\nEcho the given "
+         "string\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n"
+         "$10\r\ncomplexity\r\n$4\r\nO(1)\r\n$9\r\narguments\r\n*1\r\n%2\r\n$4\r\nname\r\n"
+         "$7\r\nmessage\r\n$4\r\ntype\r\n$6\r\nstring\r\n"},
+        {resp_array({"HELLO"}), hello_reply(true, 1)},
+        {resp_array({"HELLO", "2"}) + resp_array({"GET", "none"}),
+         hello_reply(false, 1) + "$-1\r\n"},
+        {resp_array({"HELLO", "3"}), hello_reply(true, 1)},
+        {resp_array({"RESET"}), "+RESET\r\n"},
+        {resp_array({"GET", "none"}), "$-1\r\n"},
+        {resp_array({"CLIENT", "GETNAME"}), "$-1\r\n"},
+        {resp_array({"READONLY"}), no_cluster},
+        {resp_array({"READWRITE"}), no_cluster},
+        {resp_array({"ASKING"}), no_cluster},
+        {resp_array({"CLUSTER", "SLOTS"}), no_cluster},
+        {resp_array({"AUTH", "x"}),
+         "-ERR AUTH <password> called without any password configured for the default user. Are "
+         "you sure your configuration is correct?\r\n"},
+        {resp_array({"AUTH", "x", "y"}),
+         "-WRONGPASS invalid username-password pair or user is disabled.\r\n"},
+        {resp_array({"AUTH", "default", "y"}), "+OK\r\n"},
+        {resp_array({"AUTH", "a", "b", "c"}), "-ERR syntax error\r\n"},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, ClientCommands) {
+    const std::string syntax = "-ERR syntax error\r\n";
+    const Exchange exchanges[] = {
+        {resp_array({"CLIENT", "ID"}), ":1\r\n"},
+        {resp_array({"CLIENT", "SETNAME", "me"}), "+OK\r\n"},
+        {resp_array({"CLIENT", "SETNAME", "a\nb"}),
+         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
+        {resp_array({"CLIENT", "GETNAME"}), "$2\r\nme\r\n"},
+        {resp_array({"CLIENT", "NO-EVICT", "on"}), "+OK\r\n"},
+        {resp_array({"CLIENT", "NO-TOUCH", "x"}), syntax},
+        {resp_array({"CLIENT", "TRACKING", "OFF"}), "+OK\r\n"},
+        {resp_array({"CLIENT", "TRACKING", "ON"}), "-ERR CLIENT TRACKING is not supported\r\n"},
+        {resp_array({"CLIENT", "GETREDIR"}), ":-1\r\n"},
+        {resp_array({"CLIENT", "UNBLOCK", "5"}), ":0\r\n"},
+        {resp_array({"CLIENT", "UNBLOCK", "x"}), not_integer},
+        {resp_array({"CLIENT", "UNPAUSE"}), "+OK\r\n"},
+        {resp_array({"CLIENT", "PAUSE", "-1"}), "-ERR timeout is negative\r\n"},
+        {resp_array({"CLIENT", "REPLY", "x"}), syntax},
+        {resp_array({"CLIENT", "LIST", "TYPE", "x"}), "-ERR Unknown client type 'x'\r\n"},
+        {resp_array({"CLIENT", "LIST", "TYPE", "pubsub"}), "$0\r\n\r\n"},
+        {resp_array({"CLIENT", "LIST", "ID", "x"}), "-ERR Invalid client ID\r\n"},
+        {resp_array({"CLIENT", "LIST", "ID", "77"}), "$0\r\n\r\n"},
+        {resp_array({"CLIENT", "LIST", "x"}), syntax},
+        {resp_array({"CLIENT", "KILL", "1.2.3.4:5"}), "-ERR No such client\r\n"},
+        {resp_array({"CLIENT", "KILL", "ID", "77"}), ":0\r\n"},
+        {resp_array({"CLIENT", "KILL", "ID", "0"}), "-ERR client-id should be greater than 0\r\n"},
+        {resp_array({"CLIENT", "KILL", "ID", "1"}), ":0\r\n"},  // SKIPME
+        {resp_array({"CLIENT", "KILL", "TYPE", "x"}), "-ERR Unknown client type 'x'\r\n"},
+        {resp_array({"CLIENT", "KILL", "USER", "x"}), "-ERR No such user 'x'\r\n"},
+        {resp_array({"CLIENT", "KILL", "SKIPME", "x"}), syntax},
+        {resp_array({"CLIENT", "KILL", "x", "y"}), syntax},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, ClientReplyDropsExactlyTheRepliesItShould) {
+    SimServer server(11);
+    ASSERT_TRUE(server.start().has_value());
+    // The same whether replies wait behind a write or not.
+    for (const bool behind : {false, true}) {
+        const std::string first = behind ? resp_array({"SET", "w", "1"}) : "";
+        server.expect(
+            first + resp_array({"CLIENT", "REPLY", "SKIP"}) + resp_array({"ECHO", "no"}) +
+                resp_array({"ECHO", "yes"}) + resp_array({"CLIENT", "REPLY", "OFF"}) +
+                resp_array({"SET", "k", "1"}) + resp_array({"GET", "k"}) +
+                resp_array({"CLIENT", "REPLY", "SKIP"}) + resp_array({"MGET", "k"}) +
+                resp_array({"NOSUCH"}) + resp_array({"CLIENT", "REPLY", "ON"}) +
+                resp_array({"GET", "k"}) + resp_array({"CLIENT", "REPLY", "SKIP"}) +
+                resp_array({"INCR", "k"}) + resp_array({"GET", "k"}),
+            std::string(behind ? "+OK\r\n" : "") + "$3\r\nyes\r\n+OK\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    }
+}
+
+TEST(RespSession, ClientKillClosesOthersAndItselfBehindItsReply) {
+    SimServer server(12);
+    ASSERT_TRUE(server.start().has_value());
+    const auto first = server.connect();
+    const auto second = server.connect();
+    EXPECT_EQ(first->exchange(resp_array({"CLIENT", "ID"}), 4), ":1\r\n");
+    EXPECT_EQ(second->exchange(resp_array({"CLIENT", "ID"}), 4), ":2\r\n");
+    EXPECT_EQ(first->exchange(resp_array({"CLIENT", "SETNAME", "first"}), 5), "+OK\r\n");
+    first->send(resp_array({"CLIENT", "LIST"}) + resp_array({"PING"}));
+    ASSERT_TRUE(
+        server.world.run_until([&] { return first->received().ends_with("+PONG\r\n"); }, 60s));
+    const std::string list = first->take();
+    EXPECT_EQ(std::count(list.begin(), list.end(), '\n'), 5) << list;
+    EXPECT_NE(list.find("id=1 addr=127.0.0.1:"), list.npos) << list;
+    EXPECT_NE(list.find(" name=first age=0 idle=0 flags=N db=0 "), list.npos) << list;
+    EXPECT_NE(list.find(" cmd=client|list user=default redir=-1 resp=2 "), list.npos) << list;
+    EXPECT_NE(list.find(" cmd=client|id "), list.npos) << list;
+    EXPECT_EQ(first->exchange(resp_array({"CLIENT", "KILL", "ID", "2"}), 4), ":1\r\n");
+    EXPECT_TRUE(second->wait_end());
+    first->send(resp_array({"CLIENT", "KILL", "SKIPME", "no"}) + resp_array({"PING"}));
+    EXPECT_TRUE(first->wait_end());
+    EXPECT_EQ(first->take(), ":1\r\n");
+}
+
 TEST(RespSession, ReadsBehindWritesOfTheSamePipelineSeeThem) {
     SimServer server(9);
     ASSERT_TRUE(server.start().has_value());

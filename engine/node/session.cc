@@ -1,0 +1,212 @@
+#include "engine/node/session.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "proto/base/integer.h"
+#include "proto/base/result.h"
+#include "proto/request_check.h"
+
+namespace kv {
+
+namespace {
+
+constexpr std::string_view wrong_password =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+constexpr std::string_view bad_name =
+    "Client names cannot contain spaces, newlines or special characters.";
+
+bool is(std::string_view word, std::string_view lower_case) noexcept {
+    return equals_ignoring_case(word, lower_case);
+}
+
+bool is_name(std::string_view text) noexcept {
+    return std::ranges::all_of(text, [](char c) { return c >= '!' && c <= '~'; });
+}
+
+/// There are no users but the default one, which has no password, as in a Redis without any.
+void answer_auth(const Request& request, ReplyWriter& reply) {
+    const auto args = request.args;
+    if (args.size() > 2) return reply.error(Errc::syntax);
+    if (args.size() == 1) {
+        return reply.error(Errc::syntax,
+                           "AUTH <password> called without any password configured for the "
+                           "default user. Are you sure your configuration is correct?");
+    }
+    if (args[0] != "default") return reply.raw_error(wrong_password);
+    reply.ok();
+}
+
+/// The options of HELLO. Nothing: they are fine, and `name` is set if one was given.
+struct HelloOptions {
+    std::optional<std::string_view> name;
+    bool wrong_user = false;
+};
+Result<HelloOptions> parse_hello_options(std::span<const std::string_view> options) {
+    HelloOptions out;
+    for (std::size_t at = 0; at < options.size(); ++at) {
+        const std::size_t left = options.size() - at - 1;
+        if (is(options[at], "auth") && left >= 2) {
+            out.wrong_user = options[at + 1] != "default";
+            at += 2;
+        } else if (is(options[at], "setname") && left >= 1) {
+            out.name = options[++at];
+            if (!is_name(*out.name)) return fail(Errc::syntax, std::string(bad_name));
+        } else {
+            std::string text = "Syntax error in HELLO option '";
+            return fail(Errc::syntax, text.append(options[at].substr(0, 128)).append("'"));
+        }
+    }
+    return out;
+}
+
+void write_hello(const Session& session, resp::Writer& out) {
+    out.map(7);
+    out.bulk("server");
+    out.bulk("redis");
+    out.bulk("version");
+    out.bulk(redis_version);
+    out.bulk("proto");
+    out.integer(session.resp3 ? 3 : 2);
+    out.bulk("id");
+    out.integer(static_cast<std::int64_t>(session.id));
+    out.bulk("mode");
+    out.bulk("standalone");
+    out.bulk("role");
+    out.bulk("master");
+    out.bulk("modules");
+    out.array(0);
+}
+
+void answer_hello(const Request& request, Session& session, std::string& out) {
+    ReplyWriter before(request.protocol, request.request_id, out);
+    if (!is_resp(request.protocol)) return before.compose([](resp::Writer&) {});
+    std::optional<std::int64_t> version;
+    if (!request.args.empty()) {
+        version = parse_integer(request.args[0]);
+        if (!version) {
+            return before.error(Errc::syntax, "Protocol version is not an integer or out of range");
+        }
+        if (*version != 2 && *version != 3) return before.error(Errc::no_protocol);
+        const auto options = parse_hello_options(request.args.subspan(1));
+        if (!options) return before.error(options.error().code, options.error().text());
+        if (options->wrong_user) return before.raw_error(wrong_password);
+        if (options->name) session.name = *options->name;
+        session.resp3 = *version == 3;
+    }
+    resp::Writer writer(out, session.resp3);
+    write_hello(session, writer);
+}
+
+/// ON or OFF.
+void answer_switch(std::string_view word, bool& value, ReplyWriter& reply) {
+    if (!is(word, "on") && !is(word, "off")) return reply.error(Errc::syntax);
+    value = is(word, "on");
+    reply.ok();
+}
+
+void answer_reply_mode(std::string_view word, Session& session, ReplyWriter& reply) {
+    using Replies = Session::Replies;
+    if (is(word, "on")) {
+        session.replies = Replies::on;
+        reply.ok();
+    } else if (is(word, "off")) {
+        session.replies = Replies::off;
+    } else if (is(word, "skip")) {
+        if (session.replies != Replies::off) session.replies = Replies::skip_next;
+    } else {
+        reply.error(Errc::syntax);
+    }
+}
+
+void answer_tracking(std::string_view word, ReplyWriter& reply) {
+    if (is(word, "off")) return reply.ok();
+    if (!is(word, "on")) return reply.error(Errc::syntax);
+    reply.error(Errc::unsupported, "CLIENT TRACKING is not supported");
+}
+
+void answer_pause(std::span<const std::string_view> args, ReplyWriter& reply) {
+    const bool mode_fits =
+        args.size() == 1 || (args.size() == 2 && (is(args[1], "write") || is(args[1], "all")));
+    if (!mode_fits) return reply.error(Errc::syntax, "CLIENT PAUSE mode must be WRITE or ALL");
+    const auto timeout = parse_integer(args[0]);
+    if (!timeout) {
+        return reply.error(Errc::not_integer, "timeout is not an integer or out of range");
+    }
+    if (*timeout < 0) return reply.error(Errc::syntax, "timeout is negative");
+    reply.error(Errc::unsupported, "CLIENT PAUSE is not supported");
+}
+
+/// Nobody is ever blocked here.
+void answer_unblock(std::span<const std::string_view> args, ReplyWriter& reply) {
+    const bool reason_fits = args.size() == 1 || is(args[1], "timeout") || is(args[1], "error");
+    if (!reason_fits) {
+        return reply.error(Errc::syntax, "CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    }
+    if (!parse_integer(args[0])) return reply.error(Errc::not_integer);
+    reply.integer(0);
+}
+
+void write_tracking_info(resp::Writer& out) {
+    out.map(3);
+    out.bulk("flags");
+    out.set(1);
+    out.bulk("off");
+    out.bulk("redirect");
+    out.integer(-1);
+    out.bulk("prefixes");
+    out.array(0);
+}
+
+void reset(Session& session) {
+    session.name.clear();
+    session.resp3 = false;
+    session.no_evict = false;
+    session.no_touch = false;
+    session.replies = Session::Replies::on;
+}
+
+}  // namespace
+
+void answer_session(const Request& request, Session& session, std::string& out) {
+    const auto args = request.args;
+    ReplyWriter reply(request.protocol, request.request_id, out);
+    switch (request.verb) {
+        case Verb::hello: return answer_hello(request, session, out);
+        case Verb::auth: return answer_auth(request, reply);
+        case Verb::select:  // the codec let 0 through, and nothing else
+        case Verb::quit: return reply.ok();
+        case Verb::reset: reset(session); return reply.simple("RESET");
+        case Verb::client_id: return reply.integer(static_cast<std::int64_t>(session.id));
+        case Verb::client_setname:
+            if (!is_name(args[0])) return reply.error(Errc::syntax, bad_name);
+            session.name = args[0];
+            return reply.ok();
+        case Verb::client_getname:
+            return session.name.empty() ? reply.absent() : reply.bulk(session.name);
+        case Verb::client_setinfo:
+            (is(args[0], "lib-name") ? session.library : session.library_version) = args[1];
+            return reply.ok();
+        case Verb::client_no_evict: return answer_switch(args[0], session.no_evict, reply);
+        case Verb::client_no_touch: return answer_switch(args[0], session.no_touch, reply);
+        case Verb::client_reply: return answer_reply_mode(args[0], session, reply);
+        case Verb::client_tracking: return answer_tracking(args[0], reply);
+        case Verb::client_trackinginfo: return reply.compose(write_tracking_info);
+        case Verb::client_caching:
+            return reply.error(Errc::syntax,
+                               "CLIENT CACHING can be called only when the client is in tracking "
+                               "mode with OPTIN or OPTOUT mode enabled");
+        case Verb::client_getredir: return reply.integer(-1);
+        case Verb::client_pause: return answer_pause(args, reply);
+        case Verb::client_unpause: return reply.ok();
+        case Verb::client_unblock: return answer_unblock(args, reply);
+        case Verb::readonly:
+        case Verb::readwrite:
+        case Verb::asking:
+            return reply.error(Errc::unsupported, "This instance has cluster support disabled");
+        default: break;
+    }
+    KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));
+}
+
+}  // namespace kv
