@@ -17,7 +17,7 @@ client::Reply error(std::string text) {
     return reply;
 }
 
-TEST(History, AnErrorOfAWriteIsUnknownUnlessItIsKnownToRefuse) {
+TEST(RecordedHistory, AnErrorOfAWriteIsUnknownUnlessItIsKnownToRefuse) {
     const struct {
         const char* text;
         OutcomeClass expected;
