@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "bin/kv-server/cpus.h"
 #include "bin/kv-server/flags.h"
 #include "bin/kv-server/leak_check.h"
 #include "engine/node/node.h"
@@ -70,11 +71,13 @@ void open_standard_descriptors() {
 /// The process, from its start to its end.
 class Process {
 public:
-    Process(Config config, int signals) : config_(std::move(config)), signals_(signals) {}
+    /// `cpus`: of each core.
+    Process(Config config, std::vector<int> cpus, int signals)
+        : config_(std::move(config)), cpus_(std::move(cpus)), signals_(signals) {}
 
     int run() {
         io::CoresOptions options;
-        options.cpus = {config_.reactor.cpu};
+        options.cpus = cpus_;
         auto cores = io::Cores::start(options);
         if (!cores) {
             fmt::print(stderr, "kv-server: {}\n", cores.error().text());
@@ -85,7 +88,8 @@ public:
         log::set_wall_clock(
             [](void* context) { return static_cast<io::Backend*>(context)->wall_ns(); },
             &reactor_->backend());
-        node_ = std::make_unique<Node>(*reactor_, config_, static_cast<std::uint64_t>(getpid()));
+        node_ = std::make_unique<Node>(cores_->reactors(), config_,
+                                       static_cast<std::uint64_t>(getpid()));
         reactor_->spawn(serve());
         reactor_->spawn(watch_signals());
         cores_->run();
@@ -112,14 +116,14 @@ private:
         const wal::RecoveryReport& recovery = report.recovery;
         const double ms = std::chrono::duration<double, std::milli>(report.recovery_time).count();
         const char* after = report.created ? "new" : recovery.clean ? "clean_stop" : "crash";
-        log::info(
-            "ready", log::field("address", node_->endpoint().text()),
-            log::field("cores", cores_->size()), log::field("shards", node_->replicas().shards()),
-            log::field("data_dir", config_.node.data_dir), log::field("boot", report.boot),
-            log::field("io", reactor_->backend().describe()),
-            log::field("recovery_ms", fmt::format("{:.1f}", ms)), log::field("after", after),
-            log::field("keys", report.keys), log::field("records", recovery.records),
-            log::field("segments", recovery.segments), log::field("log_bytes", recovery.bytes));
+        log::info("ready", log::field("address", node_->endpoint().text()),
+                  log::field("cores", cores_->size()), log::field("shards", node_->shards()),
+                  log::field("data_dir", config_.node.data_dir), log::field("boot", report.boot),
+                  log::field("io", reactor_->backend().describe()),
+                  log::field("recovery_ms", fmt::format("{:.1f}", ms)), log::field("after", after),
+                  log::field("keys", report.keys), log::field("records", recovery.records),
+                  log::field("segments", recovery.segments),
+                  log::field("log_bytes", recovery.bytes));
     }
 
     io::Task<void> stop() {
@@ -156,6 +160,7 @@ private:
     }
 
     const Config config_;
+    const std::vector<int> cpus_;
     const int signals_;
     std::unique_ptr<io::Cores> cores_;
     io::Reactor* reactor_ = nullptr;  ///< the first core's: it serves signals, too
@@ -174,6 +179,11 @@ int run(int argc, char** argv) {
         fmt::print("{}", print_config(line->config));
         return exit_clean;
     }
+    auto cpus = choose_cpus(line->config.reactor, io::usable_cpus());
+    if (!cpus) {
+        fmt::print(stderr, "kv-server: {}\n", cpus.error().text());
+        return exit_usage;
+    }
     if (line->check_config) {
         fmt::print("the configuration is right\n");
         return exit_clean;
@@ -183,7 +193,7 @@ int run(int argc, char** argv) {
     fit_descriptors(line->config);
     // Not destroyed: the kernel may still hold operations of a node that failed, and giving back
     // gigabytes block by block would only delay the exit. Static, so that it stays reachable.
-    static Process* const process = new Process(line->config, signals);
+    static Process* const process = new Process(line->config, *std::move(cpus), signals);
     const int code = process->run();
     log::set_wall_clock(nullptr, nullptr);
     log::stop();

@@ -141,11 +141,11 @@ std::string Server::info(std::span<const std::string_view> sections) {
         line(out, "io_backend", facts_.backend);
         line(out, "process_id", facts_.process_id);
         line(out, "run_id", hex_of(facts_.store) + "00000000");
-        line(out, "tcp_port", endpoint_.port);
+        line(out, "tcp_port", facts_.port);
         line(out, "uptime_in_seconds", uptime.count());
         line(out, "node_id", facts_.node.value());
         line(out, "shards", replicas.shards());
-        line(out, "cores", 1);
+        line(out, "cores", facts_.cores);
     }
     if (wants("clients")) {
         begin("Clients");
@@ -225,7 +225,7 @@ void Server::answer_config_get(std::span<const std::string_view> patterns, Reply
         {"maxclients", std::to_string(config.client.connections_max)},
         {"maxmemory", "0"},
         {"maxmemory-policy", "noeviction"},
-        {"port", std::to_string(endpoint_.port)},
+        {"port", std::to_string(facts_.port)},
         {"proto-max-bulk-len", std::to_string(config.limits.value_bytes_max)},
         {"save", ""},
         {"timeout", "0"},

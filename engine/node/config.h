@@ -81,7 +81,8 @@ struct Config {
         bool operator==(const Snapshot&) const = default;
     };
     struct Reactor {
-        std::int32_t cpu = -1;  ///< -1: not pinned
+        std::uint32_t cores = 0;  ///< 0: as many as there are CPUs for
+        std::string cpus = "auto";
         std::uint32_t poll_us = 0;
         bool operator==(const Reactor&) const = default;
     };

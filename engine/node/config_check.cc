@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/node/config_value.h"
+#include "engine/node/cpu_list.h"
 
 namespace kv {
 
@@ -41,6 +42,22 @@ void check_nodes(const Config& config, std::vector<ConfigProblem>& problems) {
     if (!ids.contains(config.node.id))
         problems.push_back({nodes_name, fmt::format("cluster.nodes: node.id {} is not among them",
                                                     config.node.id.value())});
+}
+
+void check_cpus(const Config::Reactor& reactor, std::vector<ConfigProblem>& problems) {
+    if (reactor.cpus == "auto" || reactor.cpus == "none") return;
+    const auto cpus = parse_cpu_list(reactor.cpus);
+    if (!cpus) {
+        problems.push_back(
+            {"reactor.cpus",
+             fmt::format("reactor.cpus: {}; expected \"auto\", \"none\" or a list like \"0-3,6\"",
+                         cpus.error().detail)});
+    } else if (reactor.cores > cpus->size()) {
+        problems.push_back(
+            {"reactor.cpus", fmt::format("reactor.cpus: {} CPUs for reactor.cores = {}; expected "
+                                         "at least as many",
+                                         cpus->size(), reactor.cores)});
+    }
 }
 
 }  // namespace
@@ -94,6 +111,7 @@ std::vector<ConfigProblem> problems_of(const Config& config) {
                          "of limits.value_bytes_max ({}); expected at least {}",
                          size(config.limits.request_bytes_max), size(config.limits.value_bytes_max),
                          request_min)});
+    check_cpus(config.reactor, problems);
     check_nodes(config, problems);
     return problems;
 }

@@ -231,13 +231,22 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = 0,
                         .max = config_int_max},
                        KV_MEMBER(snapshot.interval_entries)),
-    number_key<Config>({.name = "reactor.cpu",
-                        .meaning = "CPU that the event loop is pinned to; -1: the scheduler "
-                                   "chooses.",
+    number_key<Config>({.name = "reactor.cores",
+                        .meaning = "Threads that serve, each with its own part of the shards; 0: "
+                                   "one for each CPU of reactor.cpus. May change from start to "
+                                   "start: the log is then brought into a new form first.",
                         .kind = ConfigKind::integer,
-                        .min = -1,
-                        .max = 4095},
-                       KV_MEMBER(reactor.cpu)),
+                        .min = 0,
+                        .max = 256},
+                       KV_MEMBER(reactor.cores)),
+    text_key<Config>({.name = "reactor.cpus",
+                      .meaning = "CPUs that these threads are bound to, in order, as a list like "
+                                 "\"0-3,6\". auto: those that the process may use, if there are "
+                                 "enough of them. none: the scheduler chooses.",
+                      .kind = ConfigKind::text,
+                      .min = 1,
+                      .max = 4096},
+                     KV_MEMBER(reactor.cpus)),
     number_key<Config>({.name = "reactor.poll_us",
                         .meaning = "Microseconds that an idle event loop looks for work before it "
                                    "sleeps. Costs CPU, saves wake-up time.",

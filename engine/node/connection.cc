@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/node/router.h"
 #include "engine/node/write_command.h"
 #include "proto/base/log.h"
+#include "proto/command_table.h"
 
 namespace kv {
 
@@ -71,7 +73,8 @@ void Connection::take_kept_input() {
 
 bool Connection::held_back() const noexcept {
     const Config::Client& limits = services_.config.client;
-    return services_.stopping || parked_ || pipeline_.size() >= limits.pipeline_max ||
+    return services_.stopping || parked_ || services_.router.congested() ||
+           pipeline_.size() >= limits.pipeline_max ||
            pipeline_.charge() >= limits.pipeline_bytes_max ||
            output_.size() + sending_.size() - sent_ >= limits.output_pause_bytes;
 }
@@ -123,27 +126,16 @@ std::size_t Connection::parse(std::string_view input) {
 
 /// Runs the request at the front, which waited until all before it were answered.
 void Connection::run_parked(Slot& slot) {
-    if (slot.verb == Verb::keys) {  // what comes behind waits until the job is done, too
-        const bool all = parked_args_.empty();
-        start_keys(pipeline_.head(), all ? std::string() : parked_args_[0], all);
-        return;
-    }
-    parked_ = false;
-    const std::vector<std::string_view> args(parked_args_.begin(), parked_args_.end());
-    Request request;
-    request.verb = slot.verb;
-    request.protocol = slot.protocol;
-    request.request_id = slot.request_id;
-    request.args = args;
-    answer(request, slot.bytes);
-    slot.rendered = true;
-    slot.state = Slot::State::done;
+    // What comes behind waits until the whole is done, too.
+    if (parts_of(slot.verb, parked_args_.size()) != 0) return begin_wide(slot);
+    start_job(slot);
 }
 
 void Connection::release_answered() {
     while (!pipeline_.empty()) {
         Slot& slot = pipeline_.front();
         if (slot.state == Slot::State::parked) run_parked(slot);
+        if (slot.state == Slot::State::wide) advance_wide(slot);
         if (slot.state != Slot::State::done) return;
         if (slot.silent) {
             // CLIENT REPLY
@@ -300,7 +292,9 @@ void Connection::check_time(Instant now) noexcept {
         Slot& slot = pipeline_.at(number);
         const Duration waited = now.time_since_epoch() - Duration(slot.begun_ns);
         if (waited <= config.commit_timeout) break;
-        if (slot.state == Slot::State::writing || slot.state == Slot::State::reading) {
+        const bool writes = command_class(slot.verb) == CommandClass::write;
+        if (slot.state == Slot::State::writing || slot.state == Slot::State::reading ||
+            (slot.state == Slot::State::wide && writes)) {
             expire(slot);
         }
     }
@@ -309,6 +303,7 @@ void Connection::check_time(Instant now) noexcept {
 /// Answers a request that waits for the log; what becomes of it is no longer told.
 void Connection::expire(Slot& slot) {
     ++services_.counters.timeouts;
+    if (slot.state == Slot::State::wide) parked_ = false;  // no further part is begun
     slot.bytes.clear();
     ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
     slot.rendered = true;

@@ -33,10 +33,12 @@ public:
     Connection(const Connection&) = delete;
 
     void start();
-    /// A command of request `number` was applied.
-    void on_applied(std::uint64_t number, const Store::Applied& result) noexcept;
-    /// The commands that read `number` waited for are applied, and no later one is.
-    void on_readable(std::uint64_t number, const Store& store) noexcept;
+    // What became of a part of one of its requests: RouteHandler.
+    void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept;
+    void on_refused(const Waiter& waiter, Errc reason) noexcept;
+    void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept;
+    /// The commands that the read waited for are applied, and no later one is.
+    void on_readable(const Waiter& waiter, const Store& store) noexcept;
     /// Collects what is answered, in order, goes on with input that was held back, and sends. When
     /// the turn ends.
     void end_turn();
@@ -52,6 +54,8 @@ public:
 
     /// Nothing will call it any more: it may be destroyed.
     bool gone() const noexcept;
+    /// It was never served.
+    bool refused() const noexcept { return refused_; }
 
     bool marked = false;  ///< the Node's: is in its list of this turn
 
@@ -79,16 +83,55 @@ private:
     void begin(const Request& request, std::uint64_t hash, ShardId shard);
 
     Slot& push(const Request& request);
+    void park(const Request& request);
     void read(const Request& request, std::uint64_t hash, ShardId shard);
     void answer_read(const Request& request, const Store& store, std::uint64_t hash,
                      std::string& out);
-    void answer_scan(const Request& request, ReplyWriter& reply);
+    void answer_found(const Request& request, const std::optional<Store::Found>& found,
+                      std::string& out);
     void answer(const Request& request, std::string& out);
     void write(const Request& request, ShardId shard);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
-    void start_keys(std::uint64_t number, std::string pattern, bool all);
-    io::Task<void> collect_keys(std::uint64_t number, Protocol protocol, std::uint64_t request_id,
-                                std::string pattern, bool all);
+    void part_done(Slot& slot) noexcept;
+    bool can_answer_at_once(const Request& request) const noexcept;
+
+    // Requests over many keys, in slices: connection_wide.cc.
+    static constexpr std::size_t wide_parts_per_turn = 512;
+    static constexpr std::size_t wide_parts_in_flight_max = 4096;
+    /// The one that is at the front of the pipeline. Its arguments are parked_args_.
+    struct Wide {
+        std::size_t parts = 0;
+        std::size_t begun = 0;
+        std::size_t reads_in_flight = 0;
+        std::size_t bytes = 0;
+        std::int64_t found = 0;
+        std::vector<std::optional<std::string>> values;
+        bool too_large = false;
+    };
+    static std::size_t parts_of(Verb verb, std::size_t args) noexcept;
+    void begin_wide(Slot& slot);
+    void advance_wide(Slot& slot);
+    void begin_part(Slot& slot, std::size_t part);
+    void take_part(Slot& slot, std::size_t part, const std::optional<Store::Found>& found);
+    void finish_wide(Slot& slot);
+
+    // Requests over all shards, as coroutines: connection_jobs.cc.
+    struct Job {
+        std::uint64_t number;
+        Verb verb;
+        Protocol protocol;
+        std::uint64_t request_id;
+        std::vector<std::string> args;
+    };
+    void start_job(Slot& slot);
+    io::Task<void> run_job(Job job);
+    io::Task<void> collect_keys(const Job& job, std::string& out);
+    io::Task<void> scan_page(const Job& job, std::string& out);
+    io::Task<void> count_keys(const Job& job, std::string& out);
+    io::Task<void> pick_key(const Job& job, std::string& out);
+
+    static void refuse_long_reply(std::string_view command, std::size_t bytes_max,
+                                  ReplyWriter& reply);
 
     void run_parked(Slot& slot);
     void expire(Slot& slot);
@@ -120,6 +163,7 @@ private:
     bool parked_ = false;  ///< the newest request in the pipeline lets nothing begin behind it
     std::vector<std::string> parked_args_;
     Instant begun_;
+    Wide wide_;
     Instant last_progress_;  ///< of sending
     Instant lingering_since_;
     Instant last_input_;

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "engine/node/connection.h"
-#include "engine/node/glob.h"
 #include "engine/node/key_read.h"
+#include "engine/node/router.h"
 #include "engine/node/scan.h"
 #include "engine/node/write_command.h"
 #include "proto/command_table.h"
@@ -15,12 +15,6 @@
 namespace kv {
 
 namespace {
-
-/// Index segments that one turn of a KEYS job visits: some thousand keys, well below a millisecond.
-constexpr int scan_segments_per_turn = 4;
-/// Comparisons that its pattern may cost in one turn, some ten milliseconds: far more than keys of
-/// usual length ever need. Beyond, KEYS is an error, so that nobody can hold up the others.
-constexpr std::uint64_t match_steps_per_turn = 10'000'000;
 
 ReplyWriter writer_for(const Request& request, std::string& out) noexcept {
     return ReplyWriter(request.protocol, request.request_id, out);
@@ -80,7 +74,7 @@ void Connection::stage(const Request& request, std::string_view input) {
     std::copy(request.args.begin(), request.args.end(), pending.args.begin());
     pending.request.args = std::span(pending.args).first(request.args.size());
     pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
-    if (request.verb == Verb::get) {
+    if (request.verb == Verb::get && services_.replicas.has(pending.shard)) {
         const Store& store = services_.replicas.store(pending.shard);
         pending.hash = store.hash(pending.args[0]);
         store.prefetch(pending.hash);
@@ -97,12 +91,12 @@ void Connection::execute_alone(const Request& request) {
         is_key_read(request) || (kind == CommandClass::write && has_one_key(request));
     const ShardId shard =
         one_key ? services_.replicas.placement().shard_of(request.args[0]) : ShardId();
-    const bool reads = one_key && kind != CommandClass::write;
+    const bool reads = one_key && kind != CommandClass::write && services_.replicas.has(shard);
     execute(request, reads ? services_.replicas.store(shard).hash(request.args[0]) : 0, shard);
 }
 
 void Connection::prefetch_block(const PendingRequest& pending) const noexcept {
-    if (pending.request.verb != Verb::get) return;
+    if (pending.request.verb != Verb::get || !services_.replicas.has(pending.shard)) return;
     services_.replicas.store(pending.shard).prefetch_block(pending.hash);
 }
 
@@ -153,13 +147,8 @@ void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard
         write(request, shard);
     } else if (request.verb == Verb::get || is_key_read(request)) {
         read(request, hash, shard);
-    } else if (request.verb == Verb::keys ||
-               (kind == CommandClass::wide_read && !pipeline_.empty())) {
-        Slot& slot = push(request);
-        slot.state = Slot::State::parked;
-        KV_ASSERT(!parked_);
-        parked_args_.assign(request.args.begin(), request.args.end());
-        parked_ = true;
+    } else if (kind == CommandClass::wide_read && !can_answer_at_once(request)) {
+        park(request);
     } else if (pipeline_.empty()) {
         answer(request, output_);
     } else {
@@ -172,9 +161,33 @@ void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard
     if (request.verb == Verb::quit) finish();
 }
 
+/// Lets nothing begin behind `request`, which begins when all before it are answered.
+void Connection::park(const Request& request) {
+    push(request).state = Slot::State::parked;
+    KV_ASSERT(!parked_);
+    parked_args_.assign(request.args.begin(), request.args.end());
+    parked_ = true;
+    services_.mark(*this);
+}
+
+/// Of requests over many keys: nothing is before it, and all it needs is here and little.
+bool Connection::can_answer_at_once(const Request& request) const noexcept {
+    return pipeline_.empty() && services_.replicas.placement().cores() == 1 &&
+           request.verb != Verb::keys && request.args.size() <= wide_parts_per_turn;
+}
+
 /// A read takes effect behind this connection's writes to its shard, and before its later ones.
 void Connection::read(const Request& request, std::uint64_t hash, ShardId shard) {
     const std::string_view key = request.args[0];
+    const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
+    if (!services_.replicas.has(shard)) {
+        const std::uint64_t number = pipeline_.tail();
+        Slot& slot = push(request);
+        slot.state = Slot::State::reading;
+        keep_key_read(request, slot.bytes);
+        ++outstanding_;
+        return services_.router.read(shard, key, wrote, Waiter{this, number, 0, {}});
+    }
     if (pipeline_.empty()) {
         answer_read(request, services_.replicas.store(shard), hash, output_);
         return;
@@ -182,8 +195,7 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     const std::uint64_t number = pipeline_.tail();
     Slot& slot = push(request);
     slot.hash = hash;
-    const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
-    const Waiter waiter{this, number};
+    const Waiter waiter{this, number, 0, services_.reactor.core()};
     const Store& store = services_.replicas.store(shard);
     if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
         slot.state = Slot::State::reading;
@@ -200,11 +212,26 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     pipeline_.add_charge(slot, slot.bytes.size());
 }
 
-void Connection::on_readable(std::uint64_t number, const Store& store) noexcept {
+void Connection::on_readable(const Waiter& waiter, const Store& store) noexcept {
+    std::optional<Store::Found> found;
+    if (pipeline_.holds(waiter.request)) {
+        const Slot& slot = pipeline_.at(waiter.request);
+        std::array<std::string_view, key_read_args_max> args;
+        const bool waits = slot.state == Slot::State::reading;
+        if (waits) found = store.get(restore_key_read(slot.verb, slot.bytes, args)[0], slot.hash);
+    }
+    on_read(waiter, found);
+}
+
+void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept {
     --outstanding_;
     services_.mark(*this);
-    if (!pipeline_.holds(number)) return;
-    Slot& slot = pipeline_.at(number);
+    if (!pipeline_.holds(waiter.request)) return;
+    Slot& slot = pipeline_.at(waiter.request);
+    if (slot.state == Slot::State::wide) {
+        --wide_.reads_in_flight;
+        return take_part(slot, waiter.part, found);
+    }
     if (slot.state != Slot::State::reading) return;  // it was answered: timed out
     const std::string kept = std::exchange(slot.bytes, {});
     std::array<std::string_view, key_read_args_max> args;
@@ -215,12 +242,17 @@ void Connection::on_readable(std::uint64_t number, const Store& store) noexcept 
     request.args = restore_key_read(slot.verb, kept, args);
     slot.rendered = true;
     slot.state = Slot::State::done;
-    answer_read(request, store, slot.hash, slot.bytes);
+    answer_found(request, found, slot.bytes);
+    pipeline_.add_charge(slot, slot.bytes.size());
 }
 
 void Connection::answer_read(const Request& request, const Store& store, std::uint64_t hash,
                              std::string& out) {
-    const auto found = store.get(request.args[0], hash);
+    answer_found(request, store.get(request.args[0], hash), out);
+}
+
+void Connection::answer_found(const Request& request, const std::optional<Store::Found>& found,
+                              std::string& out) {
     ++(found ? services_.counters.hits : services_.counters.misses);
     ReplyWriter reply = writer_for(request, out);
     if (request.verb != Verb::get) return answer_key_read(request, found, reply);
@@ -229,6 +261,7 @@ void Connection::answer_read(const Request& request, const Store& store, std::ui
 
 void Connection::write(const Request& request, ShardId shard) {
     const std::span<const std::string_view> args = request.args;
+    if (parts_of(request.verb, args.size()) > wide_parts_per_turn) return park(request);
     const std::uint64_t number = pipeline_.tail();
     push(request).state = Slot::State::writing;
     const Placement& placement = services_.replicas.placement();
@@ -272,12 +305,16 @@ void Connection::write(const Request& request, ShardId shard) {
 }
 
 void Connection::propose(std::uint64_t number, ShardId shard, const Command& command) {
-    const auto refusal = services_.replicas.propose(shard, command, Waiter{this, number});
+    const Waiter waiter{this, number, 0, services_.reactor.core()};
     Slot& slot = pipeline_.at(number);
-    if (refusal) {
-        slot.refused = true;
-        slot.error = *refusal;
-        return;
+    if (services_.replicas.has(shard)) {
+        if (const auto refusal = services_.replicas.propose(shard, command, waiter)) {
+            slot.refused = true;
+            slot.error = *refusal;
+            return;
+        }
+    } else {
+        services_.router.propose(shard, command, waiter);
     }
     ++slot.parts_left;
     ++outstanding_;
@@ -285,12 +322,12 @@ void Connection::propose(std::uint64_t number, ShardId shard, const Command& com
     written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
 }
 
-void Connection::on_applied(std::uint64_t number, const Store::Applied& result) noexcept {
+void Connection::on_applied(const Waiter& waiter, const Store::Applied& result) noexcept {
     if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
     services_.mark(*this);
-    if (!pipeline_.holds(number)) return;  // it was answered: outcome unknown
-    Slot& slot = pipeline_.at(number);
-    if (slot.state != Slot::State::writing) return;
+    if (!pipeline_.holds(waiter.request)) return;  // it was answered: outcome unknown
+    Slot& slot = pipeline_.at(waiter.request);
+    if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
     slot.number += result.number;
     if (result.refused) {
         slot.refused = true;
@@ -303,7 +340,31 @@ void Connection::on_applied(std::uint64_t number, const Store::Applied& result) 
         slot.bytes.assign(*result.previous);
         pipeline_.add_charge(slot, slot.bytes.size());
     }
-    if (--slot.parts_left == 0) slot.state = Slot::State::done;
+    part_done(slot);
+}
+
+void Connection::on_refused(const Waiter& waiter, Errc reason) noexcept {
+    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
+    services_.mark(*this);
+    if (!pipeline_.holds(waiter.request)) return;
+    Slot& slot = pipeline_.at(waiter.request);
+    if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
+    slot.refused = true;
+    slot.error = reason;
+    part_done(slot);
+}
+
+/// A wide request is done when its last part is begun, too.
+void Connection::part_done(Slot& slot) noexcept {
+    const bool last = --slot.parts_left == 0;
+    if (last && slot.state == Slot::State::writing) slot.state = Slot::State::done;
+}
+
+void Connection::refuse_long_reply(std::string_view command, std::size_t bytes_max,
+                                   ReplyWriter& reply) {
+    reply.error(Errc::too_large,
+                fmt::format("{} would answer more than limits.reply_bytes_max = {} bytes", command,
+                            bytes_max));
 }
 
 /// Everything that needs no log but reads of one key, and KEYS, which is a job.
@@ -329,7 +390,11 @@ void Connection::answer(const Request& request, std::string& out) {
             for (const std::string_view key : request.args) count += find(key) ? 1 : 0;
             return reply.integer(count);
         }
-        case Verb::scan: return answer_scan(request, reply);
+        case Verb::scan: {
+            ScanPage page;
+            const std::uint64_t cursor = scan(replicas, scan_options(request.args), page);
+            return answer_page(page, cursor, reply);
+        }
         case Verb::randomkey: {
             const auto key = random_key(replicas, services_.prng);
             return key ? reply.bulk(*key) : reply.absent();
@@ -345,90 +410,13 @@ void Connection::answer(const Request& request, std::string& out) {
                 values.push_back(found ? std::optional(found->value) : std::nullopt);
                 // A short request may name a long value over and over.
                 bytes += found ? found->value.size() : 0;
-                if (bytes <= bytes_max) continue;
-                const std::string why = fmt::format(
-                    "MGET would answer more than limits.reply_bytes_max = {} bytes", bytes_max);
-                return reply.error(Errc::too_large, why);
+                if (bytes > bytes_max) return refuse_long_reply("MGET", bytes_max, reply);
             }
             return reply.values(values);
         }
         case Verb::dbsize: return reply.integer(static_cast<std::int64_t>(replicas.keys()));
         default: return services_.answer_node(request, *this, reply);
     }
-}
-
-void Connection::answer_scan(const Request& request, ReplyWriter& reply) {
-    const auto options = parse_scan_options(request.args);
-    KV_ASSERT(options.has_value(), "options are checked before they are used");
-    ScanPage page;
-    const std::uint64_t cursor = scan(services_.replicas, *options, page);
-    const std::vector<std::string_view> keys(page.keys.begin(), page.keys.end());
-    reply.scanned(cursor, keys);
-}
-
-// --- KEYS ----------------------------------------------------------------------------------------
-
-void Connection::start_keys(std::uint64_t number, std::string pattern, bool all) {
-    Slot& slot = pipeline_.at(number);
-    slot.state = Slot::State::running;
-    ++outstanding_;
-    services_.reactor.spawn(
-        collect_keys(number, slot.protocol, slot.request_id, std::move(pattern), all));
-}
-
-io::Task<void> Connection::collect_keys(std::uint64_t number, Protocol protocol,
-                                        std::uint64_t request_id, std::string pattern, bool all) {
-    const Config::Limits& limits = services_.config.limits;
-    std::vector<std::string> keys;
-    std::size_t bytes = 0;
-    std::uint64_t steps_of_turn = 0;
-    const auto within_limits = [&] {
-        return keys.size() <= limits.keys_reply_max && bytes <= limits.reply_bytes_max &&
-               steps_of_turn <= match_steps_per_turn;
-    };
-    for (std::uint16_t shard = 0; shard < services_.replicas.shards() && within_limits(); ++shard) {
-        const Store& store = services_.replicas.store(ShardId(shard));
-        Cursor cursor(0);
-        do {
-            steps_of_turn = 0;
-            for (int i = 0; i < scan_segments_per_turn; ++i) {
-                cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
-                    if (!within_limits()) return;
-                    if (!all && !glob_match(pattern, key, false, &steps_of_turn)) return;
-                    keys.emplace_back(key);
-                    bytes += key.size();
-                });
-                if (cursor == Cursor(0)) break;
-            }
-            co_await io::NextTurn(services_.reactor);
-        } while (cursor != Cursor(0) && within_limits() && !closed_);
-    }
-    std::string text;
-    ReplyWriter reply(protocol, request_id, text);
-    std::string why;
-    if (keys.size() > limits.keys_reply_max) {
-        why = fmt::format("KEYS matches more than limits.keys_reply_max = {} keys",
-                          limits.keys_reply_max);
-    } else if (bytes > limits.reply_bytes_max) {
-        why = fmt::format("KEYS would answer more than limits.reply_bytes_max = {} bytes",
-                          limits.reply_bytes_max);
-    } else if (!within_limits()) {
-        why = "KEYS: this pattern takes too long to match these keys";
-    }
-    if (!why.empty()) {
-        reply.error(Errc::too_large, why);
-    } else {
-        const std::vector<std::string_view> views(keys.begin(), keys.end());
-        reply.keys(views);
-    }
-    --outstanding_;
-    parked_ = false;
-    services_.mark(*this);
-    if (!pipeline_.holds(number)) co_return;
-    Slot& slot = pipeline_.at(number);
-    slot.bytes = std::move(text);
-    slot.rendered = true;
-    slot.state = Slot::State::done;
 }
 
 }  // namespace kv

@@ -11,9 +11,10 @@ namespace kv {
 namespace {
 
 constexpr std::uint64_t identity_magic = 0x3145524f5453564bull;  // "KVSTORE1"
-constexpr std::uint16_t identity_version = 1;
+constexpr std::uint16_t identity_version = 2;
 constexpr std::uint64_t known_features = 0;
-constexpr std::size_t checksum_at = 120;
+constexpr std::size_t segments_at = 96;
+constexpr std::size_t checksum_at = identity_bytes - 8;
 constexpr auto identity_name = "identity";
 
 /// The directory that holds the name of `path`.
@@ -52,8 +53,11 @@ std::string encode_identity(const Identity& identity) {
     store_le<std::uint64_t>(at + 64, identity.hash_secret);
     store_le<std::uint64_t>(at + 72, identity.features);
     store_le<std::uint64_t>(at + 80, identity.generation);
-    store_le<std::uint32_t>(at + 88, identity.cores);
-    store_le<std::uint64_t>(at + 96, identity.segment.value());
+    store_le<std::uint32_t>(at + 88, identity.cores());
+    KV_ASSERT(identity.segments.size() <= cores_max);
+    for (std::size_t i = 0; i < identity.segments.size(); ++i) {
+        store_le<std::uint64_t>(at + segments_at + 8 * i, identity.segments[i].value());
+    }
     store_le<std::uint64_t>(at + checksum_at,
                             checksum(as_bytes(std::string_view(out).substr(0, checksum_at))));
     return out;
@@ -87,16 +91,20 @@ Result<Identity> decode_identity(std::string_view bytes, const std::string& path
     identity.boot = load_le<std::uint64_t>(at + 56);
     identity.hash_secret = load_le<std::uint64_t>(at + 64);
     identity.generation = load_le<std::uint64_t>(at + 80);
-    identity.cores = load_le<std::uint32_t>(at + 88);
-    identity.segment = SegmentSeq(load_le<std::uint64_t>(at + 96));
-    if (identity.shards == 0 || identity.shards > slot_count || identity.cores == 0) {
+    const auto cores = load_le<std::uint32_t>(at + 88);
+    if (identity.shards == 0 || identity.shards > slot_count || cores == 0 || cores > cores_max) {
         return fail(Errc::damaged, fmt::format("{} makes no sense: {} shards, {} cores", path,
-                                               identity.shards, identity.cores));
+                                               identity.shards, cores));
+    }
+    identity.segments.clear();
+    for (std::size_t i = 0; i < cores; ++i) {
+        identity.segments.emplace_back(load_le<std::uint64_t>(at + segments_at + 8 * i));
     }
     return identity;
 }
 
-io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards) {
+io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards,
+                                         std::uint16_t cores) {
     // A log without its identity would be lost by making another one.
     KV_CO_TRY(const std::vector<std::string> names,
               co_await io::list_directory(reactor, wal_directory()));
@@ -113,14 +121,15 @@ io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std:
     identity_.hash_secret = random_word(reactor);
     identity_.node = node;
     identity_.shards = shards;
+    identity_.segments.resize(cores);
     created_ = true;
     co_return Status{};
 }
 
 io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, NodeId node,
-                                     std::uint32_t shards) {
+                                     std::uint32_t shards, std::uint16_t cores) {
     path_ = std::move(path);
-    const Status taken = co_await take(reactor, node, shards);
+    const Status taken = co_await take(reactor, node, shards, cores);
     if (taken || says_what_to_do(taken.error().code)) co_return taken;
     // The system's words name the file and the reason, not the remedy.
     co_return fail(taken.error().code,
@@ -129,7 +138,8 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
                                taken.error().text(), path_));
 }
 
-io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards) {
+io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
+                                     std::uint16_t cores) {
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
     // Its own name must be durable before anything in it is promised.
     KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));
@@ -150,7 +160,7 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
     const std::string identity_path = path_ + "/" + identity_name;
     auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
     if (!content && content.error().code == Errc::not_found) {
-        KV_CO_CHECK(co_await make_new(reactor, node, shards));
+        KV_CO_CHECK(co_await make_new(reactor, node, shards, cores));
     } else if (!content && content.error().code != Errc::too_large) {
         co_return fail(std::move(content.error()));
     } else {
@@ -171,17 +181,20 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
                         "cannot change later, set it back",
                         path_, identity_.shards, shards));
     }
-    if (identity_.cores != 1 || identity_.generation != 1) {
-        co_return fail(Errc::foreign, fmt::format("{} was written by {} cores, which this version "
-                                                  "cannot read: use a newer one",
-                                                  path_, identity_.cores));
-    }
     ++identity_.boot;
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
 }
 
-io::Task<Status> DataDirectory::note_segment(io::Reactor& reactor, SegmentSeq segment) {
-    identity_.segment = segment;
+io::Task<Status> DataDirectory::note_segments(io::Reactor& reactor,
+                                              std::vector<SegmentSeq> segments) {
+    identity_.segments = std::move(segments);
+    co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+}
+
+io::Task<Status> DataDirectory::note_generation(io::Reactor& reactor,
+                                                std::vector<SegmentSeq> segments) {
+    ++identity_.generation;
+    identity_.segments = std::move(segments);
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
 }
 

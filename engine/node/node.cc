@@ -1,19 +1,37 @@
 #include "engine/node/node.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "proto/base/log.h"
 
 namespace kv {
 
-Node::Node(io::Reactor& reactor, Config config, std::uint64_t process_id)
-    : reactor_(reactor), config_(std::move(config)), process_id_(process_id) {}
+Node::Node(std::span<io::Reactor* const> reactors, Config config, std::uint64_t process_id)
+    : reactor_(*reactors.front()),
+      config_(std::move(config)),
+      process_id_(process_id),
+      finished_one_(reactor_) {
+    for (io::Reactor* const reactor : reactors) {
+        parts_.push_back(std::make_unique<Part>(*this, *reactor));
+    }
+    reactor_.mailboxes().set_receiver(failed_kind, this);
+}
 
-Node::~Node() = default;
+Node::~Node() {
+    reactor_.mailboxes().set_receiver(failed_kind, nullptr);
+    acceptor_.reset();
+}
 
-ReplicaSetOptions Node::replica_set_options() const {
+ReplicaSetOptions Node::replica_set_options(std::size_t core) const {
     const Identity& identity = directory_.identity();
+    const std::size_t cores = parts_.size();
     ReplicaSetOptions options;
     options.node = identity.node;
     options.shards = static_cast<std::uint16_t>(identity.shards);
+    options.cores = static_cast<std::uint16_t>(cores);
+    options.core = CoreId(static_cast<std::uint16_t>(core));
     options.hash_secret = identity.hash_secret;
     Member self;
     self.node = identity.node;
@@ -24,11 +42,12 @@ ReplicaSetOptions Node::replica_set_options() const {
     options.wal.directory = directory_.wal_directory();
     options.wal.store = identity.store;
     options.wal.generation = identity.generation;
+    options.wal.core = static_cast<std::uint32_t>(core);
     options.wal.epoch = Epoch(identity.boot);
-    options.wal.known_segment = identity.segment;
+    options.wal.known_segment = identity.segments[core];
     options.wal.segment_bytes = config_.wal.segment_bytes;
     options.wal.batch_bytes_max = config_.wal.batch_bytes_max;
-    options.wal.bytes_max = config_.wal.bytes_max;
+    options.wal.bytes_max = config_.wal.bytes_max / cores;
     options.snapshot_directory = directory_.snapshot_directory();
     options.snapshot_limits.log_bytes = config_.snapshot.wal_bytes;
     options.snapshot_limits.entries = config_.snapshot.interval_entries;
@@ -36,43 +55,155 @@ ReplicaSetOptions Node::replica_set_options() const {
     return options;
 }
 
-io::Task<Result<StartReport>> Node::start() {
-    StartReport report;
-    KV_CO_CHECK(co_await directory_.open(reactor_, config_.node.data_dir, config_.node.id,
-                                         config_.cluster.shards));
-    report.created = directory_.created();
-    report.boot = directory_.identity().boot;
-    const Instant begun = reactor_.backend().now();
-    FailureHandler& failures = *this;
-    replicas_ = std::make_unique<ReplicaSet>(reactor_, replica_set_options(), failures);
-    KV_CO_TRY(report.recovery, co_await replicas_->open());
-    KV_CO_CHECK(co_await directory_.note_segment(reactor_, replicas_->log().current_segment()));
-    report.recovery_time = reactor_.backend().now() - begun;
-    report.keys = replicas_->keys();
-    if (!report.recovery.cut_file.empty()) {
-        log::info("cut the end of the log, which nothing proves to have been acknowledged",
-                  log::field("file", report.recovery.cut_file),
-                  log::field("offset", report.recovery.cut_offset),
-                  log::field("reason", report.recovery.cut_reason));
-    }
+ServerFacts Node::server_facts() const {
     ServerFacts facts;
     facts.store = directory_.identity().store;
     facts.node = config_.node.id;
     facts.data_dir = config_.node.data_dir;
     facts.backend = reactor_.backend().describe();
     facts.process_id = process_id_;
-    server_ = std::make_unique<Server>(reactor_, config_, *replicas_, std::move(facts));
-    KV_CO_CHECK(co_await server_->listen());
+    facts.cores = static_cast<std::uint16_t>(parts_.size());
+    return facts;
+}
+
+io::Task<Result<StartReport>> Node::start() {
+    StartReport report;
+    const auto cores = static_cast<std::uint16_t>(parts_.size());
+    KV_CO_CHECK(co_await directory_.open(reactor_, config_.node.data_dir, config_.node.id,
+                                         config_.cluster.shards, cores));
+    report.created = directory_.created();
+    report.boot = directory_.identity().boot;
+    const Instant begun = reactor_.backend().now();
+    KV_CO_CHECK(co_await recover());
+    report.recovery_time = reactor_.backend().now() - begun;
+    for (const auto& part : parts_) {
+        const wal::RecoveryReport& one = **part->recovered;
+        report.recovery.add(one);
+        if (one.cut_file.empty()) continue;
+        log::info("cut the end of the log, which nothing proves to have been acknowledged",
+                  log::field("file", one.cut_file), log::field("offset", one.cut_offset),
+                  log::field("reason", one.cut_reason));
+    }
+    report.keys = keys();
+    KV_CO_CHECK(co_await acceptor_->listen());
+    for (const auto& part : parts_) {
+        auto tell = [&](io::Reactor&) { part->server->set_port(acceptor_->endpoint().port); };
+        co_await io::call_on(reactor_, part->reactor.core(), tell);
+    }
     co_return report;
 }
 
+/// Makes the parts, each on its core, and brings all of them to the end of their logs.
+io::Task<Status> Node::recover() {
+    const std::uint16_t cores = directory_.identity().cores();
+    if (cores != parts_.size()) {
+        co_return fail(Errc::foreign,
+                       fmt::format("{} was written by {} cores: set reactor.cores = {}",
+                                   config_.node.data_dir, cores, cores));
+    }
+    const ServerFacts facts = server_facts();
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+        Part& part = *parts_[i];
+        auto make = [&](io::Reactor& here) {
+            FailureHandler& failures = part;
+            part.replicas = std::make_unique<ReplicaSet>(here, replica_set_options(i), failures);
+            part.server = std::make_unique<Server>(here, config_, *part.replicas, facts);
+        };
+        co_await io::call_on(reactor_, part.reactor.core(), make);
+    }
+    std::vector<Services*> services;
+    for (const auto& part : parts_) services.push_back(part->server.get());
+    for (const auto& part : parts_) {
+        auto introduce = [&](io::Reactor&) { part->server->of_core = services; };
+        co_await io::call_on(reactor_, part->reactor.core(), introduce);
+    }
+    acceptor_ = std::make_unique<Acceptor>(reactor_, config_, *parts_.front()->server);
+    co_await for_all(&Node::recover_part);
+    std::vector<SegmentSeq> segments;
+    for (const auto& part : parts_) {
+        if (!*part->recovered) co_return fail(part->recovered->error());
+        segments.push_back(part->replicas->log().current_segment());
+    }
+    co_return co_await directory_.note_segments(reactor_, std::move(segments));
+}
+
+io::Task<void> Node::recover_part(Part* part) {
+    auto open = [part](io::Reactor&) { return part->replicas->open(); };
+    Result<wal::RecoveryReport> recovered =
+        co_await io::call_on(reactor_, part->reactor.core(), open);
+    part->recovered = std::move(recovered);
+}
+
+io::Task<void> Node::stop_server(Part* part) {
+    if (part->server == nullptr) co_return;
+    auto stop = [part](io::Reactor&) { return part->server->stop(); };
+    co_await io::call_on(reactor_, part->reactor.core(), stop);
+}
+
+io::Task<void> Node::stop_replicas(Part* part) {
+    if (part->replicas == nullptr) co_return;
+    auto stop = [part](io::Reactor&) { return part->replicas->stop(); };
+    co_await io::call_on(reactor_, part->reactor.core(), stop);
+}
+
+/// Runs `work` for all parts at once, and waits until it is done for each.
+io::Task<void> Node::for_all(io::Task<void> (Node::*work)(Part*)) {
+    KV_ASSERT(under_way_ == 0);
+    under_way_ = parts_.size();
+    for (const auto& part : parts_) reactor_.spawn(run_one(work, part.get()));
+    while (under_way_ != 0) {
+        finished_one_.reset();
+        co_await finished_one_.wait();
+    }
+}
+
+io::Task<void> Node::run_one(io::Task<void> (Node::*work)(Part*), Part* part) {
+    co_await (this->*work)(part);
+    --under_way_;
+    finished_one_.set();
+}
+
 io::Task<void> Node::stop() {
-    if (server_) co_await server_->stop();
-    if (replicas_) co_await replicas_->stop();
+    if (acceptor_) co_await acceptor_->stop();
+    // The clients of every core first: their requests may be under way on any other.
+    co_await for_all(&Node::stop_server);
+    co_await for_all(&Node::stop_replicas);
     co_await directory_.close();
 }
 
-void Node::on_storage_failed(const Error& error) noexcept {
+const Store& Node::store(ShardId shard) const noexcept {
+    const CoreId core = parts_.front()->replicas->placement().core_of(shard);
+    return parts_[core.value()]->replicas->store(shard);
+}
+
+std::uint64_t Node::keys() const noexcept {
+    std::uint64_t keys = 0;
+    for (const auto& part : parts_) keys += part->replicas->keys();
+    return keys;
+}
+
+std::uint64_t Node::digest() const noexcept {
+    std::uint64_t digest = 0;
+    for (std::uint16_t i = 0; i < shards(); ++i) {
+        const Store& one = store(ShardId(i));
+        digest = mix_seed(digest, mix_seed(one.digest(), one.size()));
+    }
+    return digest;
+}
+
+void Node::Part::on_storage_failed(const Error& error) noexcept {
+    if (failure) return;
+    failure = error;
+    if (&reactor == &node.reactor_) return node.on_failed(error);
+    // The first core reads what is here once it has the message.
+    reactor.mailboxes().send(node.reactor_.core(), {failed_kind, 0, nullptr});
+}
+
+void Node::on_message(CoreId from, const io::Message&) noexcept {
+    on_failed(*parts_[from.value()]->failure);
+}
+
+void Node::on_failed(const Error& error) noexcept {
     if (failure_) return;
     failure_ = error;
     log::critical(

@@ -1,57 +1,97 @@
 #pragma once
 
-/// Node: one kv-server process, or one simulated node: opens the data directory, recovers, serves,
-/// and stops in reverse. Owner core only.
+/// Node: one kv-server process, or one simulated node: opens the data directory, makes a part for
+/// each core, recovers on all of them at once, serves, and stops in reverse. It lives on the first
+/// core and reaches the others by calls; what it says of the shards of all cores (keys, digest,
+/// store) is for when nothing turns, and for the simulator.
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
+#include "engine/node/acceptor.h"
 #include "engine/node/config.h"
 #include "engine/node/data_directory.h"
 #include "engine/node/server.h"
 #include "engine/replica/replica_set.h"
+#include "io/call.h"
+#include "io/event.h"
 #include "io/reactor.h"
 
 namespace kv {
 
 struct StartReport {
-    wal::RecoveryReport recovery;
+    wal::RecoveryReport recovery;  ///< of all cores together
     Duration recovery_time{};
     std::uint64_t keys = 0;
     std::uint64_t boot = 0;
     bool created = false;
 };
 
-class Node final : private FailureHandler {
+class Node final : private io::MessageReceiver {
 public:
-    /// `config` has been checked.
-    Node(io::Reactor& reactor, Config config, std::uint64_t process_id = 0);
+    /// `reactors`: by core. `config` has been checked.
+    Node(std::span<io::Reactor* const> reactors, Config config, std::uint64_t process_id = 0);
+    /// Once no reactor turns any more.
     ~Node();
 
     /// Everything up to accepting clients. Errors, each one sentence: `damaged`, `foreign`,
     /// `locked`, `no_space`, `io`.
     io::Task<Result<StartReport>> start();
-    /// Finishes what is in flight and stops the log cleanly.
+    /// Finishes what is in flight and stops the logs cleanly.
     io::Task<void> stop();
 
-    /// Why the node must end at once: its log has failed. The reactor is stopped then.
+    /// Why the node must end at once: a log has failed. The first reactor is stopped then.
     const std::optional<Error>& failure() const noexcept { return failure_; }
-    const io::Endpoint& endpoint() const noexcept { return server_->endpoint(); }
+    const io::Endpoint& endpoint() const noexcept { return acceptor_->endpoint(); }
     const DataDirectory& directory() const noexcept { return directory_; }
-    ReplicaSet& replicas() noexcept { return *replicas_; }
-    Server& server() noexcept { return *server_; }
+    std::size_t cores() const noexcept { return parts_.size(); }
+    ReplicaSet& replicas(std::size_t core = 0) noexcept { return *parts_[core]->replicas; }
+    Server& server(std::size_t core = 0) noexcept { return *parts_[core]->server; }
+
+    std::uint16_t shards() const noexcept { return parts_.front()->replicas->shards(); }
+    const Store& store(ShardId shard) const noexcept;
+    std::uint64_t keys() const noexcept;
+    /// Of all stores together. O(n).
+    std::uint64_t digest() const noexcept;
 
 private:
-    void on_storage_failed(const Error& error) noexcept override;
-    ReplicaSetOptions replica_set_options() const;
+    static constexpr std::uint32_t failed_kind = Server::first_free_kind;
 
-    io::Reactor& reactor_;
+    /// What lives on one core.
+    struct Part final : FailureHandler {
+        Part(Node& n, io::Reactor& r) noexcept : node(n), reactor(r) {}
+        void on_storage_failed(const Error& error) noexcept override;
+
+        Node& node;
+        io::Reactor& reactor;
+        std::unique_ptr<ReplicaSet> replicas;
+        std::unique_ptr<Server> server;
+        std::optional<Result<wal::RecoveryReport>> recovered;
+        std::optional<Error> failure;
+    };
+
+    void on_message(CoreId from, const io::Message& message) noexcept override;
+    void on_failed(const Error& error) noexcept;
+    ReplicaSetOptions replica_set_options(std::size_t core) const;
+    ServerFacts server_facts() const;
+    io::Task<Status> recover();
+    io::Task<void> recover_part(Part* part);
+    io::Task<void> stop_server(Part* part);
+    io::Task<void> stop_replicas(Part* part);
+    io::Task<void> for_all(io::Task<void> (Node::*work)(Part*));
+    io::Task<void> run_one(io::Task<void> (Node::*work)(Part*), Part* part);
+
+    io::Reactor& reactor_;  ///< of the first core
     const Config config_;
     const std::uint64_t process_id_;
     DataDirectory directory_;
-    std::unique_ptr<ReplicaSet> replicas_;
-    std::unique_ptr<Server> server_;
+    std::vector<std::unique_ptr<Part>> parts_;  ///< by core
+    std::unique_ptr<Acceptor> acceptor_;
     std::optional<Error> failure_;
+    std::size_t under_way_ = 0;  ///< of what for_all() waits for
+    io::Event finished_one_;
 };
 
 }  // namespace kv

@@ -19,6 +19,7 @@ struct Slot {
         writing,  ///< waits for parts_left commands
         reading,  ///< a read of one key behind writes to its shard; `bytes` says of which
         parked,   ///< a request over many keys: runs when all before it are answered
+        wide,     ///< such a request, whose parts are begun in slices
         running,  ///< a job works on it
         done,     ///< `bytes` holds the reply if `rendered`, else the outcome of a write is below
     };

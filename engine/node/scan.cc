@@ -55,14 +55,25 @@ std::uint64_t scan(const ReplicaSet& replicas, const ScanOptions& options, ScanP
     return at.shard < replicas.shards() ? encode_scan_cursor(at) : 0;
 }
 
+ScanOptions scan_options(std::span<const std::string_view> args) {
+    const auto options = parse_scan_options(args);
+    KV_ASSERT(options.has_value(), "options are checked before they are used");
+    return *options;
+}
+
+void answer_page(const ScanPage& page, std::uint64_t cursor, ReplyWriter& reply) {
+    const std::vector<std::string_view> keys(page.keys.begin(), page.keys.end());
+    reply.scanned(cursor, keys);
+}
+
 std::optional<std::string> random_key(const ReplicaSet& replicas, Prng& prng) {
     const auto shards = static_cast<std::uint64_t>(replicas.shards());
     const std::uint64_t first = prng.below(shards);
     // The first shard twice: from a random point to its end, and in the end as a whole.
     for (std::uint64_t i = 0; i <= shards; ++i) {
-        const Store& store =
-            replicas.store(ShardId(static_cast<std::uint16_t>((first + i) % shards)));
-        if (store.size() == 0) continue;
+        const ShardId shard(static_cast<std::uint16_t>((first + i) % shards));
+        if (!replicas.has(shard) || replicas.store(shard).size() == 0) continue;
+        const Store& store = replicas.store(shard);
         Cursor cursor(i == 0 ? prng.next() : 0);
         std::uint64_t seen = 0;
         std::string chosen;

@@ -6,69 +6,46 @@
 #include <cerrno>
 #include <system_error>
 
+#include "engine/node/acceptor.h"
 #include "io/await.h"
 #include "proto/base/log.h"
 
 namespace kv {
 
 Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, ServerFacts facts)
-    : Services(r, c, set),
+    : Services(r, c, set, router_),
       facts_(std::move(facts)),
-      listener_(r, *this),
+      router_(r, set, *this),
       tick_timer_(*this),
       changed_(r),
       started_(r.now()) {
     reactor.add_turn_hook(*this, io::Reactor::Phase::answer);
-    replicas.set_handler(this);
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
+    reactor.mailboxes().set_receiver(client_kind, this);
 }
 
 Server::~Server() {
+    reactor.mailboxes().set_receiver(client_kind, nullptr);
     reactor.timers().disarm(tick_timer_);
-    replicas.set_handler(nullptr);
     reactor.remove_turn_hook(*this);
 }
 
-io::Task<Status> Server::listen() {
-    KV_CO_TRY(const io::Endpoint wanted,
-              io::parse_endpoint(config.client.bind, config.client.port));
-    auto bound = co_await listener_.listen(wanted);
-    if (!bound) {
-        co_return fail(Errc::io, fmt::format("{}: stop what uses the address, or choose another "
-                                             "(client.bind, client.port)",
-                                             bound.error().text()));
-    }
-    endpoint_ = *bound;
-    if (!endpoint_.loopback()) {
-        log::warn("clients are not authenticated: whoever reaches this address may read and write",
-                  log::field("address", endpoint_.text()));
-    }
-    listening_ = true;
-    listener_.accept();
-    co_return Status{};
+void Server::adopt(std::int32_t fd) {
+    ++counters.connections_received;
+    connections_.push_back(std::make_unique<Connection>(*this, fd));
+    connections_.back()->start();
+    if (stopping) connections_.back()->finish();
 }
 
-void Server::on_accepted(std::int32_t fd) noexcept {
+void Server::refuse(std::int32_t fd, std::string_view reason) {
     ++counters.connections_received;
-    std::string_view refusal;
-    if (stopping || connections_.size() >= config.client.connections_max) {
-        refusal = stopping ? "-ERR the server is shutting down\r\n"
-                           : "-ERR max number of clients reached\r\n";
-        ++counters.connections_rejected;
-    }
-    connections_.push_back(std::make_unique<Connection>(*this, fd, refusal));
+    ++counters.connections_rejected;
+    connections_.push_back(std::make_unique<Connection>(*this, fd, reason));
     connections_.back()->start();
 }
 
-void Server::on_accept_error(std::int32_t error) noexcept {
-    log::warn("accepting clients failed, trying again",
-              log::field("error", std::generic_category().message(error)));
-    accept_again_ = true;
-}
-
-void Server::on_listener_closed() noexcept {
-    listener_closed_ = true;
-    changed_.set();
+void Server::on_message(CoreId, const io::Message& message) noexcept {
+    adopt(static_cast<std::int32_t>(message.value));
 }
 
 void Server::mark(Connection& connection) noexcept {
@@ -81,17 +58,24 @@ void Server::on_gone(Connection& connection) noexcept {
     mark(connection);
 }
 
-void Server::on_applied(std::span<const Applied> applied) noexcept {
-    for (const Applied& one : applied) {
-        if (one.waiter.owner == nullptr) continue;
-        static_cast<Connection*>(one.waiter.owner)->on_applied(one.waiter.request, one.result);
-    }
+void Server::on_applied(const Waiter& waiter, const Store::Applied& result) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_applied(waiter, result);
 }
 
-void Server::on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept {
-    for (const Waiter& reader : readers) {
-        static_cast<Connection*>(reader.owner)->on_readable(reader.request, replica.store());
-    }
+void Server::on_refused(const Waiter& waiter, Errc reason) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_refused(waiter, reason);
+}
+
+void Server::on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_read(waiter, found);
+}
+
+void Server::on_readable(const Waiter& waiter, const Store& store) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_readable(waiter, store);
+}
+
+void Server::on_uncongested() noexcept {
+    for (const auto& connection : connections_) mark(*connection);
 }
 
 void Server::at_turn_end() {
@@ -109,16 +93,23 @@ void Server::at_turn_end() {
 
 void Server::sweep_gone() {
     gone_ = 0;
-    connections_.remove_if([](const auto& c) { return c->gone() && !c->marked; });
+    std::uint32_t count = 0;
+    connections_.remove_if([&](const auto& c) {
+        if (!c->gone() || c->marked) return false;
+        count += c->refused() ? 0 : 1;
+        return true;
+    });
     changed_.set();
+    if (count == 0) return;
+    if (acceptor_ != nullptr) {
+        acceptor_->on_gone(reactor.core(), count);
+    } else if (reactor.core() != CoreId(0)) {
+        reactor.mailboxes().send(CoreId(0), {gone_kind, count, nullptr});
+    }
 }
 
 void Server::tick() {
     for (const auto& connection : connections_) connection->check_time(reactor.now());
-    if (accept_again_) {
-        accept_again_ = false;
-        listener_.accept();
-    }
     const double seconds = std::chrono::duration<double>(tick_period).count();
     const auto fresh = static_cast<double>(counters.requests - requests_at_tick_) / seconds;
     requests_per_second_ = 0.75 * requests_per_second_ + 0.25 * fresh;
@@ -128,13 +119,6 @@ void Server::tick() {
 }
 
 io::Task<void> Server::stop() {
-    if (listening_) {
-        listener_.close();
-        while (!listener_closed_) {
-            changed_.reset();
-            co_await changed_.wait();
-        }
-    }
     stopping = true;
     for (const auto& connection : connections_) connection->finish();
     const Instant deadline = reactor.now() + drain_timeout;

@@ -1,12 +1,14 @@
 #pragma once
 
-/// Server: accepts clients, owns their connections, carries what was applied to them, and answers
-/// what concerns the node as a whole (INFO, CONFIG GET, COMMAND). Owner core only.
+/// Server: the clients of one core. It owns their connections, carries to them what became of their
+/// requests, and answers what concerns the node as a whole (INFO, CONFIG GET, COMMAND). Owner core
+/// only.
 
 #include <list>
 #include <memory>
 
 #include "engine/node/connection.h"
+#include "engine/node/router.h"
 #include "engine/node/services.h"
 #include "io/event.h"
 #include "io/socket.h"
@@ -19,13 +21,23 @@ struct ServerFacts {
     std::string data_dir;
     std::string backend;
     std::uint64_t process_id = 0;
+    std::uint16_t port = 0;
+    std::uint16_t cores = 1;
 };
 
+class Acceptor;
+
 class Server final : public Services,
-                     private AppliedHandler,
-                     private io::Listener::Handler,
+                     private RouteHandler,
+                     private io::MessageReceiver,
                      private io::TurnHook {
 public:
+    /// Messages to another core: a client to adopt (value: its descriptor); and to the first core:
+    /// how many connections are gone (value).
+    static constexpr std::uint32_t client_kind = Router::first_free_kind;
+    static constexpr std::uint32_t gone_kind = client_kind + 1;
+    static constexpr std::uint32_t first_free_kind = gone_kind + 1;
+
     /// How long stop() waits for clients to take their last replies.
     static constexpr Duration drain_timeout = 5s;
     /// How long after that for connections to close.
@@ -34,11 +46,15 @@ public:
     Server(io::Reactor& reactor, const Config& config, ReplicaSet& replicas, ServerFacts facts);
     ~Server();
 
-    /// Listens on client.bind and client.port. Errors: one sentence that says what to do.
-    io::Task<Status> listen();
-    const io::Endpoint& endpoint() const noexcept { return endpoint_; }
-
-    /// Accepts and reads nothing more, finishes what was begun, closes.
+    /// On the first core: who is told of connections that are gone. Elsewhere a message is sent.
+    void set_acceptor(Acceptor* acceptor) noexcept { acceptor_ = acceptor; }
+    /// Where clients reach the node.
+    void set_port(std::uint16_t port) noexcept { facts_.port = port; }
+    /// Takes over a connected descriptor.
+    void adopt(std::int32_t fd);
+    /// Tells a client why not, and closes.
+    void refuse(std::int32_t fd, std::string_view reason);
+    /// Reads nothing more, finishes what was begun, closes.
     io::Task<void> stop();
 
     void mark(Connection& connection) noexcept override;
@@ -52,11 +68,12 @@ private:
     void answer_client_list(const Request& request, ReplyWriter& reply);
     void answer_client_kill(const Request& request, Connection& asker, ReplyWriter& reply);
     void answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply);
-    void on_applied(std::span<const Applied> applied) noexcept override;
-    void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override;
-    void on_accepted(std::int32_t fd) noexcept override;
-    void on_accept_error(std::int32_t error) noexcept override;
-    void on_listener_closed() noexcept override;
+    void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept override;
+    void on_refused(const Waiter& waiter, Errc reason) noexcept override;
+    void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept override;
+    void on_readable(const Waiter& waiter, const Store& store) noexcept override;
+    void on_uncongested() noexcept override;
+    void on_message(CoreId from, const io::Message& message) noexcept override;
     void at_turn_end() override;
     void tick();
     void sweep_gone();
@@ -70,8 +87,8 @@ private:
     static constexpr Duration tick_period = 250ms;
 
     ServerFacts facts_;
-    io::Listener listener_;
-    io::Endpoint endpoint_;
+    Router router_;
+    Acceptor* acceptor_ = nullptr;
     std::list<std::unique_ptr<Connection>> connections_;
     std::vector<Connection*> marked_;
     std::vector<Connection*> marked_before_;
@@ -81,9 +98,6 @@ private:
     Instant started_;
     std::uint64_t requests_at_tick_ = 0;
     double requests_per_second_ = 0;
-    bool accept_again_ = false;
-    bool listening_ = false;
-    bool listener_closed_ = false;
 };
 
 }  // namespace kv

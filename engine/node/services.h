@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "engine/node/config.h"
 #include "engine/replica/replica_set.h"
@@ -16,6 +17,7 @@
 namespace kv {
 
 class Connection;
+class Router;
 
 struct Counters {
     std::uint64_t connections_received = 0;
@@ -51,7 +53,8 @@ class Services {
 public:
     io::Reactor& reactor;
     const Config& config;
-    ReplicaSet& replicas;
+    ReplicaSet& replicas;  ///< of this core
+    Router& router;        ///< to those of other cores
     RequestLimits limits;
     Counters counters;
     RequestBatch batch;
@@ -60,6 +63,9 @@ public:
     std::uint64_t cores = 1;
     std::uint64_t clients_begun = 0;
     bool stopping = false;  ///< no new request is begun
+    /// Of all cores, by core; set by the Node. Another's is touched in a call on its core only.
+    std::vector<Services*> of_core;
+    Services& on(CoreId core) noexcept { return *of_core[core.value()]; }
 
     /// Unique among all cores of the node.
     std::uint64_t new_client_id() noexcept { return clients_begun++ * cores + core + 1; }
@@ -72,8 +78,8 @@ public:
     virtual void answer_node(const Request& request, Connection& asker, ReplyWriter& reply) = 0;
 
 protected:
-    Services(io::Reactor& r, const Config& c, ReplicaSet& set)
-        : reactor(r), config(c), replicas(set), prng(seed_from(r)) {
+    Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others)
+        : reactor(r), config(c), replicas(set), router(to_others), prng(seed_from(r)) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }

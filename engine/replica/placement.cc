@@ -7,8 +7,12 @@
 
 namespace kv {
 
-Placement::Placement(std::uint16_t shards) : shards_(shards) {
+Placement::Placement(std::uint16_t shards, std::uint16_t cores) : shards_(shards), cores_(cores) {
     KV_ASSERT(shards > 0 && shards <= slot_count);
+    KV_ASSERT(cores > 0);
+    for (std::uint16_t shard = 0; shard < shards; ++shard) {
+        cores_of_.push_back(CoreId(static_cast<std::uint16_t>(shard % cores)));
+    }
     std::vector<std::uint16_t> whole(slot_count);
     for (std::uint32_t slot = 0; slot < slot_count; ++slot) {
         whole[slot] = static_cast<std::uint16_t>(slot * shards / slot_count);

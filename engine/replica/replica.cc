@@ -18,16 +18,32 @@ Replica::Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
       group_(id, self, log, *this),
       batch_(group_.take_buffer()) {}
 
-std::optional<Errc> Replica::propose(const Command& command, Waiter waiter, std::uint64_t now_ms) {
-    const std::size_t bytes = encoded_bytes(command);
+/// Before a command of `bytes` goes into the open batch.
+std::optional<Errc> Replica::make_room(std::size_t bytes, std::uint64_t now_ms) {
     if (entry_header_bytes + bytes > entry_bytes_limit_) return Errc::too_large;
     const bool full =
         !waiters_.empty() && batch_.size() + bytes > std::min(entry_bytes_max, entry_bytes_limit_);
     if (const auto refusal = group_.refusal(batch_.size() + bytes)) return refusal;
     if (full) close_batch(now_ms);
-    encode_command(batch_, command);
+    return std::nullopt;
+}
+
+void Replica::took(Waiter waiter) {
     waiters_.push_back(waiter);
     ++taken_;
+}
+
+std::optional<Errc> Replica::propose(const Command& command, Waiter waiter, std::uint64_t now_ms) {
+    if (const auto refusal = make_room(encoded_bytes(command), now_ms)) return refusal;
+    encode_command(batch_, command);
+    took(waiter);
+    return std::nullopt;
+}
+
+std::optional<Errc> Replica::propose(Bytes encoded, Waiter waiter, std::uint64_t now_ms) {
+    if (const auto refusal = make_room(encoded.size(), now_ms)) return refusal;
+    batch_.append(as_text(encoded));
+    took(waiter);
     return std::nullopt;
 }
 

@@ -19,6 +19,8 @@ namespace kv {
 struct Waiter {
     void* owner = nullptr;      ///< null: nobody
     std::uint64_t request = 0;  ///< which of the owner's requests
+    std::uint32_t part = 0;     ///< which part of that request
+    CoreId core;                ///< where the owner lives
 };
 
 /// What became of one command.
@@ -64,6 +66,8 @@ public:
     /// Nothing: taken. Otherwise the reason, and nothing was done: `too_large`, the log cannot hold
     /// it; or the group's.
     std::optional<Errc> propose(const Command& command, Waiter waiter, std::uint64_t now_ms);
+    /// The same with a command that encode_command wrote on another core.
+    std::optional<Errc> propose(Bytes encoded, Waiter waiter, std::uint64_t now_ms);
     /// Lets `reader` read right behind all commands that were taken so far, and before any later
     /// one. False: nothing is pending, the store can be read at once.
     bool read_behind_pending(Waiter reader, std::uint64_t hash);
@@ -77,6 +81,8 @@ public:
     bool reclaim(std::size_t entries_max) noexcept { return store_.reclaim(entries_max); }
 
 private:
+    std::optional<Errc> make_room(std::size_t bytes, std::uint64_t now_ms);
+    void took(Waiter waiter);
     Status apply(const Entry& entry) noexcept override;
     Status apply_commands(Bytes payload, bool own) noexcept;
     void keep_previous();

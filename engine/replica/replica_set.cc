@@ -18,15 +18,18 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     : reactor_(reactor),
       options_(std::move(options)),
       failures_(failures),
-      placement_(options_.shards),
+      placement_(options_.shards, options_.cores),
       wal_(reactor, options_.wal, *this),
       snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
+    replicas_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
-        replicas_.push_back(
+        if (placement_.core_of(ShardId(i)) != options_.core) continue;
+        replicas_[i] =
             std::make_unique<Replica>(Placement::group_of(ShardId(i)), options_.node, log_store,
-                                      slab_, options_.hash_secret, wal_.record_bytes_max()));
+                                      slab_, options_.hash_secret, wal_.record_bytes_max());
+        own_.push_back(replicas_[i].get());
     }
     reactor_.add_turn_hook(*this, io::Reactor::Phase::commit);
 }
@@ -52,9 +55,9 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     KV_CO_CHECK(co_await snapshots_.recovered());
     KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
     const std::uint64_t time = now_ms();
-    for (const auto& replica : replicas_) replica->group().campaign(options_.configuration, time);
-    const auto ready = [](const auto& replica) { return replica->group().ready(); };
-    while (!std::all_of(replicas_.begin(), replicas_.end(), ready)) {
+    for (Replica* const replica : own_) replica->group().campaign(options_.configuration, time);
+    const auto ready = [](const Replica* replica) { return replica->group().ready(); };
+    while (!std::all_of(own_.begin(), own_.end(), ready)) {
         if (failed_) co_return fail(Errc::io, "the log failed while the node started");
         progress_.reset();
         co_await progress_.wait();
@@ -74,14 +77,16 @@ io::Task<void> ReplicaSet::stop() {
 }
 
 void ReplicaSet::set_handler(AppliedHandler* handler) noexcept {
-    for (const auto& replica : replicas_) replica->set_handler(handler);
+    for (Replica* const replica : own_) replica->set_handler(handler);
 }
 
 std::uint64_t ReplicaSet::now_ms() noexcept {
     return static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
 }
 
-std::optional<Errc> ReplicaSet::propose(ShardId shard, const Command& command, Waiter waiter) {
+template <typename AnyCommand>
+std::optional<Errc> ReplicaSet::propose_any(ShardId shard, const AnyCommand& command,
+                                            Waiter waiter) {
     if (stopping_ || failed_) return Errc::shutting_down;
     Replica& replica = mutable_replica(shard);
     const bool first = !replica.has_open_batch();
@@ -91,24 +96,19 @@ std::optional<Errc> ReplicaSet::propose(ShardId shard, const Command& command, W
     return refused;
 }
 
+template std::optional<Errc> ReplicaSet::propose_any(ShardId, const Command&, Waiter);
+template std::optional<Errc> ReplicaSet::propose_any(ShardId, const Bytes&, Waiter);
+
 std::uint64_t ReplicaSet::pending() const noexcept {
     std::uint64_t pending = 0;
-    for (const auto& replica : replicas_) pending += replica->pending();
+    for (Replica* const replica : own_) pending += replica->pending();
     return pending;
 }
 
 std::uint64_t ReplicaSet::keys() const noexcept {
     std::uint64_t keys = 0;
-    for (const auto& replica : replicas_) keys += replica->store().size();
+    for (Replica* const replica : own_) keys += replica->store().size();
     return keys;
-}
-
-std::uint64_t ReplicaSet::digest() const noexcept {
-    std::uint64_t digest = 0;
-    for (const auto& replica : replicas_) {
-        digest = mix_seed(digest, mix_seed(replica->store().digest(), replica->store().size()));
-    }
-    return digest;
 }
 
 // --- the end of a turn ---------------------------------------------------------------------------
@@ -120,7 +120,7 @@ void ReplicaSet::at_turn_end() {
     set_constrained(wal_.constrained());
     if (reclaiming_) {
         reclaiming_ = false;
-        for (const auto& replica : replicas_) {
+        for (Replica* const replica : own_) {
             reclaiming_ = replica->reclaim(reclaim_per_turn) || reclaiming_;
             if (reclaiming_) break;
         }
@@ -173,7 +173,7 @@ void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
 }
 
 void ReplicaSet::stage_rotation() noexcept {
-    for (const auto& replica : replicas_) {
+    for (Replica* const replica : own_) {
         stage_hard_state(replica->group().id(), replica->group().hard_state());
     }
     snapshots_.on_rotation();
@@ -195,6 +195,10 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
     if (!placement_.shard_of(record.group, shard)) {
         return fail(Errc::foreign, fmt::format("a record of group {}, but there are {} shards",
                                                record.group.value(), placement_.shards()));
+    }
+    if (!has(shard)) {
+        return fail(Errc::foreign, fmt::format("a record of group {}, which is not on core {}",
+                                               record.group.value(), options_.core.value()));
     }
     Replica& replica = mutable_replica(shard);
     switch (record.kind) {

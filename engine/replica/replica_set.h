@@ -1,6 +1,6 @@
 #pragma once
 
-/// ReplicaSet: all replicas of one core and the WAL they share; the only door to them. It carries
+/// ReplicaSet: the replicas of one core and the WAL they share; the only door to them. It carries
 /// the effects of all groups of a turn into one WAL batch, and what becomes durable back into the
 /// groups. Owner core only.
 ///
@@ -22,7 +22,9 @@ namespace kv {
 
 struct ReplicaSetOptions {
     NodeId node;
-    std::uint16_t shards = 16;
+    std::uint16_t shards = 16;  ///< of the cluster
+    std::uint16_t cores = 1;    ///< of the node; this one has the shards that Placement gives it
+    CoreId core;
     std::uint64_t hash_secret = 0;
     Configuration configuration;  ///< the first entry of every group
     wal::WalOptions wal;
@@ -58,12 +60,20 @@ public:
 
     const Placement& placement() const noexcept { return placement_; }
     std::uint16_t shards() const noexcept { return placement_.shards(); }
+    /// Whether `shard` lives on this core; what follows is legal for such a shard only.
+    bool has(ShardId shard) const noexcept { return replicas_[shard.value()] != nullptr; }
     const Replica& replica(ShardId shard) const noexcept { return *replicas_[shard.value()]; }
     const Store& store(ShardId shard) const noexcept { return replica(shard).store(); }
 
     /// Proposes `command` to `shard`. Nothing: taken, and the handler will hear of `waiter`.
     /// Otherwise the reason, and nothing was done.
-    std::optional<Errc> propose(ShardId shard, const Command& command, Waiter waiter);
+    std::optional<Errc> propose(ShardId shard, const Command& command, Waiter waiter) {
+        return propose_any(shard, command, waiter);
+    }
+    /// The same with a command that encode_command wrote on another core.
+    std::optional<Errc> propose(ShardId shard, Bytes encoded, Waiter waiter) {
+        return propose_any(shard, encoded, waiter);
+    }
     /// Replica::read_behind_pending, of `shard`.
     bool read_behind_pending(ShardId shard, Waiter reader, std::uint64_t hash) {
         return mutable_replica(shard).read_behind_pending(reader, hash);
@@ -77,10 +87,8 @@ public:
     const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
     SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
     const Slab& slab() const noexcept { return slab_; }
-    /// Keys of all shards.
+    /// Keys of all shards of this core.
     std::uint64_t keys() const noexcept;
-    /// Of all stores together; for tests. O(n).
-    std::uint64_t digest() const noexcept;
 
 private:
     // consensus::LogStore
@@ -97,6 +105,8 @@ private:
     void at_turn_end() override;
 
     SnapshotOptions snapshot_options() const;
+    template <typename AnyCommand>
+    std::optional<Errc> propose_any(ShardId shard, const AnyCommand& command, Waiter waiter);
     void stage_hard_state(GroupId group, const HardState& state) noexcept;
     std::uint64_t now_ms() noexcept;
     Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
@@ -115,11 +125,12 @@ private:
     Placement placement_;
     Slab slab_;
     wal::Wal wal_;
-    std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard
+    std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard; null: of another core
+    std::vector<Replica*> own_;                       ///< those that are here
     Snapshots snapshots_;
-    std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
-    std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
-    std::deque<Staged> staged_;          ///< in the order of the log
+    std::vector<ShardId> open_batches_;               ///< shards with commands of this turn
+    std::uint64_t turn_ms_ = 0;                       ///< wall time when the first of them opened
+    std::deque<Staged> staged_;                       ///< in the order of the log
     io::Event progress_;
     bool reclaiming_ = false;
     bool stopping_ = false;

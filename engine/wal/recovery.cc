@@ -111,8 +111,9 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
     if (header && (header->generation != options_.generation || header->core != options_.core)) {
         co_return fail(
             Errc::foreign,
-            fmt::format("{} was written by a node with more cores than this version runs",
-                        candidate.path));
+            fmt::format("{} holds a segment of core {} in generation {}: it was renamed; give it "
+                        "back its name",
+                        candidate.path, header->core, header->generation));
     }
     if (header) {
         candidate.header = *header;
@@ -140,6 +141,8 @@ io::Task<Status> Recovery::look_at_files() {
                       log::field("directory", options_.directory), log::field("file", name));
             continue;
         }
+        // Of another core; or of another generation, which the node knows about.
+        if (file->generation != options_.generation || file->core != options_.core) continue;
         out_.position.next_number = std::max(out_.position.next_number, file->number + 1);
         KV_CO_CHECK(co_await look_at(*file));
     }

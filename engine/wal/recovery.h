@@ -73,6 +73,15 @@ struct RecoveryReport {
     std::string cut_file;  ///< where an unproven tail was cut; empty: nothing was
     std::uint64_t cut_offset = 0;
     std::string cut_reason;
+
+    /// Counts the log of another core in; what was cut stays its own.
+    void add(const RecoveryReport& other) noexcept {
+        clean = segments == 0 ? other.clean : clean && other.clean;
+        segments += other.segments;
+        batches += other.batches;
+        records += other.records;
+        bytes += other.bytes;
+    }
 };
 
 struct Recovered {

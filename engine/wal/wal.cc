@@ -92,7 +92,7 @@ io::Task<void> Wal::choose_sync_mode() {
     mode_ = SyncMode::fdatasync;
     if (!options_.try_direct) co_return;
     // Some file systems refuse direct access or synced writes; a scratch file tells.
-    const std::string path = options_.directory + "/probe.tmp";
+    const std::string path = fmt::format("{}/probe-c{:02}.tmp", options_.directory, options_.core);
     auto opened = co_await open_segment(reactor_, path, SyncMode::dsync, true);
     if (!opened) {
         log::warn("direct writes are refused, using buffered writes and fdatasync",

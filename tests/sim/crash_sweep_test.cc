@@ -77,7 +77,7 @@ public:
     /// of what it holds; a failure is reported with `what`.
     std::uint64_t recover(const std::string& what, End end) {
         io::SimProcess process(world_, server_node);
-        Node node(process.reactor(), config_for(scenario_));
+        Node node(process.reactors(), config_for(scenario_));
         const std::uint64_t digest = start(process, node, what);
         if (digest != 0 && end == End::clean_stop) {
             const bool stopped = process.run(node.stop());
@@ -99,15 +99,15 @@ private:
         if (!ended) return 0;  // the planned crash
         EXPECT_TRUE(started->has_value()) << what << ": " << started->error().text();
         if (!*started) return 0;
-        EXPECT_EQ(ledger_.check(node.replicas()), "") << what;
-        return node.replicas().digest();
+        EXPECT_EQ(ledger_.check(node), "") << what;
+        return node.digest();
     }
 
     void live_once(const Life& life, std::uint64_t seed, const bool& crashed) {
         io::SimProcess client_process(world_, client_node);
         WriteClient client(client_process.reactor(), ledger_);
         io::SimProcess process(world_, server_node);
-        Node node(process.reactor(), config_for(scenario_));
+        Node node(process.reactors(), config_for(scenario_));
         if (start(process, node, "between lives") != 0) {
             const bool done =
                 client_process.run(client.run(node.endpoint(), life.workload, seed), 60s);

@@ -52,10 +52,10 @@ std::string Ledger::check_shard(std::uint16_t shard, const Store& store) {
         shard, must);
 }
 
-std::string Ledger::check(const ReplicaSet& replicas) {
+std::string Ledger::check(const Node& node) {
     std::string wrong;
-    for (std::uint16_t shard = 0; shard < replicas.shards(); ++shard) {
-        const std::string found = check_shard(shard, replicas.store(ShardId(shard)));
+    for (std::uint16_t shard = 0; shard < node.shards(); ++shard) {
+        const std::string found = check_shard(shard, node.store(ShardId(shard)));
         if (wrong.empty()) wrong = found;
     }
     places_.clear();

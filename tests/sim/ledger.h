@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/replica/replica_set.h"
+#include "engine/node/node.h"
 
 namespace kv::sim {
 
@@ -29,9 +29,9 @@ public:
     std::size_t send(std::string key, std::optional<std::string> value);
     void acknowledge(std::size_t number);
 
-    /// What is wrong with what `replicas` recovered; empty: nothing. What was recovered becomes the
+    /// What is wrong with what `node` recovered; empty: nothing. What was recovered becomes the
     /// past: writes that did not make it are forgotten.
-    std::string check(const ReplicaSet& replicas);
+    std::string check(const Node& node);
 
     std::size_t acknowledged() const noexcept { return acknowledged_; }
     std::size_t sent() const noexcept { return places_.size(); }

@@ -30,8 +30,8 @@ io::SimWorld& SimServer::with_nodes(io::SimWorld& world) {
     return world;
 }
 
-SimServer::SimServer(std::uint64_t seed, Config c, const io::SimKnobs& knobs)
-    : world(seed, knobs), config(std::move(c)), clients_(with_nodes(world), client_node) {
+SimServer::SimServer(std::uint64_t seed, Config c, const io::SimKnobs& knobs, std::uint16_t n)
+    : world(seed, knobs), config(std::move(c)), cores(n), clients_(with_nodes(world), client_node) {
     log::set_level(log::Level::off);
     EXPECT_TRUE(check_config(config).has_value());
 }
@@ -51,8 +51,8 @@ io::Task<void> SimServer::stop_node(Node* node) {
 
 Result<StartReport> SimServer::start() {
     KV_ASSERT(process_ == nullptr);
-    process_ = std::make_unique<io::SimProcess>(world, server_node);
-    node_ = std::make_unique<Node>(process_->reactor(), config, 4711);
+    process_ = std::make_unique<io::SimProcess>(world, server_node, cores);
+    node_ = std::make_unique<Node>(process_->reactors(), config, 4711);
     std::optional<Result<StartReport>> report;
     static_cast<void>(process_->run(start_node(node_.get(), &report)));
     if (!report) return fail(Errc::canceled, "the node crashed or hung while it started");
@@ -62,7 +62,7 @@ Result<StartReport> SimServer::start() {
 void SimServer::stop(Duration limit) {
     EXPECT_TRUE(process_->run(stop_node(node_.get()), limit)) << "the node does not stop";
     node_.reset();
-    EXPECT_EQ(process_->backend().in_flight(), 0u);
+    for (std::size_t i = 0; i < cores; ++i) EXPECT_EQ(process_->backend(i).in_flight(), 0u);
     process_.reset();
 }
 

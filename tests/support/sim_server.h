@@ -26,7 +26,7 @@ public:
     static constexpr NodeId client_node{2};
 
     explicit SimServer(std::uint64_t seed, Config config = small_config(),
-                       const io::SimKnobs& knobs = {});
+                       const io::SimKnobs& knobs = {}, std::uint16_t cores = 1);
     ~SimServer();
 
     /// Starts a process and the node in it. The report, or the error; the process runs either way.
@@ -42,7 +42,7 @@ public:
     void expect(std::string_view request, std::string_view reply);
 
     Node& node() noexcept { return *node_; }
-    Server& server() noexcept { return node_->server(); }
+    Server& server(std::size_t core = 0) noexcept { return node_->server(core); }
     io::SimProcess& process() noexcept { return *process_; }
     io::SimProcess& clients() noexcept { return clients_; }
     io::SimDisk& disk() { return world.disk(server_node); }
@@ -51,6 +51,7 @@ public:
 
     io::SimWorld world;
     Config config;
+    std::uint16_t cores;  ///< of the next process
 
 private:
     static io::Task<void> start_node(Node* node, std::optional<Result<StartReport>>* report);

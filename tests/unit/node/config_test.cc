@@ -90,7 +90,8 @@ sync = "fdatasync"
 batch_bytes_max = 4096
 bytes_max = "1GiB"
 [reactor]
-cpu = 0
+cores = 3
+cpus = "0-2"
 poll_us = 50
 [log]
 level = "debug"
@@ -118,7 +119,7 @@ format = "logfmt"
                     .sync = WalSync::fdatasync,
                     .batch_bytes_max = 4096,
                     .bytes_max = 1_GiB};
-    expected.reactor = {.cpu = 0, .poll_us = 50};
+    expected.reactor = {.cores = 3, .cpus = "0-2", .poll_us = 50};
     expected.log = {.level = log::Level::debug, .format = LogFormat::logfmt};
     EXPECT_EQ(*config, expected);
 

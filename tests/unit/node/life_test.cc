@@ -41,7 +41,7 @@ TEST(NodeLife, ARestartFindsEverything) {
             client->send_cut(input, prng, 5000);
             ASSERT_TRUE(client->wait_for(expected.size()));
             EXPECT_EQ(client->take(), expected);
-            const std::uint64_t digest = server.node().replicas().digest();
+            const std::uint64_t digest = server.node().digest();
             const bool clean = prng.below(2) == 0;
             if (clean) {
                 server.stop();
@@ -53,7 +53,7 @@ TEST(NodeLife, ARestartFindsEverything) {
             EXPECT_FALSE(report->created);
             EXPECT_EQ(report->boot, life + 1);
             EXPECT_EQ(report->keys, left.size());
-            EXPECT_EQ(server.node().replicas().digest(), digest);
+            EXPECT_EQ(server.node().digest(), digest);
             const auto reader = server.connect();
             for (const auto& [key, value] : left) {
                 const std::string reply = resp_bulk(value);
@@ -99,7 +99,7 @@ TEST(NodeLife, AGracefulStopFinishesWhatWasBegun) {
         clients.clear();
         ASSERT_TRUE(server.start().has_value());
         // What was begun is there, acknowledged or not, and nothing is refused halfway.
-        EXPECT_GE(server.node().replicas().keys(), std::max(acknowledged, pending));
+        EXPECT_GE(server.node().keys(), std::max(acknowledged, pending));
         const auto reader = server.connect();
         for (std::size_t c = 0; c < oks.size(); ++c) {
             for (std::size_t i = 0; i < oks[c]; i += 20) {
@@ -214,7 +214,7 @@ TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
         server.stop();
         ASSERT_FALSE(server.running());
         ASSERT_TRUE(server.start().has_value());
-        EXPECT_EQ(server.node().replicas().keys(), accepted - 1);
+        EXPECT_EQ(server.node().keys(), accepted - 1);
         server.expect(resp_array({"GET", "0"}), resp_bulk(value));
     }
     server.disk().clear_faults();
@@ -329,7 +329,7 @@ TEST(NodeLife, AnyConfigurationThatIsAcceptedRuns) {
                 EXPECT_LT(server.node().replicas().log().log_bytes(), 4_MiB);
                 server.stop();
                 ASSERT_TRUE(server.start().has_value());
-                EXPECT_EQ(server.node().replicas().keys(), 100u);
+                EXPECT_EQ(server.node().keys(), 100u);
             }
         }
     }

@@ -215,7 +215,7 @@ TEST(Limits, WhatIsTooLongButCanBeSkippedIsSkipped) {
                   "-ERR value is longer than limits.value_bytes_max\r\n+PONG\r\n");
     const std::string too_long = error_frame("value is longer than limits.value_bytes_max");
     server.expect(set_frame("k", large) + frame(5, ""), too_long + frame(5, ""));
-    EXPECT_EQ(server.node().replicas().keys(), 0u);
+    EXPECT_EQ(server.node().keys(), 0u);
 }
 
 TEST(Limits, ARequestThatStopsHalfwayHoldsNobodyUp) {

@@ -566,7 +566,7 @@ TEST(Sessions, AnIncompleteRequestAtTheEndIsDropped) {
     server.world.network().end_sending(SimServer::client_node, SimServer::server_node);
     ASSERT_TRUE(client->wait_end());
     EXPECT_EQ(client->take(), "PONG\n");
-    EXPECT_EQ(server.node().replicas().keys(), 0u);
+    EXPECT_EQ(server.node().keys(), 0u);
 }
 
 TEST(Keys, PatternsChooseAmongTheKeysOfAllShards) {

@@ -35,6 +35,10 @@ Config drawn_config(Prng& prng) {
     return config;
 }
 
+std::uint16_t drawn_cores(Prng& prng) {
+    return static_cast<std::uint16_t>(prng.between(1, 4));
+}
+
 io::SimKnobs drawn_knobs(Prng& prng) {
     io::SimKnobs knobs;
     if (prng.below(3) == 0) knobs.network.window_bytes_max = 4 * 1024;
@@ -46,8 +50,9 @@ io::SimKnobs drawn_knobs(Prng& prng) {
 void run_pipeline(Family family, std::uint64_t seed, std::size_t requests) {
     Prng prng = Prng::split(seed, "pipeline");
     const Script script = random_script(family, seed, requests);
-    SimServer server(seed, drawn_config(prng), drawn_knobs(prng));
-    ASSERT_TRUE(server.start().has_value());
+    SimServer server(seed, drawn_config(prng), drawn_knobs(prng), drawn_cores(prng));
+    const auto started = server.start();
+    ASSERT_TRUE(started.has_value()) << started.error().text();
     {
         const auto client = server.connect();
         client->send_cut(script.input, prng, prng.below(2) == 0 ? 100 : 20'000);
@@ -56,7 +61,7 @@ void run_pipeline(Family family, std::uint64_t seed, std::size_t requests) {
         ASSERT_TRUE(same_stream(client->take(), script.expected));
     }
     EXPECT_EQ(server.info("total_commands_processed"), std::to_string(requests));
-    EXPECT_EQ(server.node().replicas().keys(), script.left.size());
+    EXPECT_EQ(server.node().keys(), script.left.size());
     server.stop();
 }
 
@@ -85,7 +90,7 @@ TEST(Pipelines, EverySegmentationGivesTheSameReplies) {
             SCOPED_TRACE(seed);
             Prng prng = Prng::split(seed, "pieces");
             const Script script = random_script(family, 7, 120);  // the same every time
-            SimServer server(seed, drawn_config(prng), drawn_knobs(prng));
+            SimServer server(seed, drawn_config(prng), drawn_knobs(prng), drawn_cores(prng));
             ASSERT_TRUE(server.start().has_value());
             const auto client = server.connect();
             if (seed % 2 == 0) client->set_gap(50us);
@@ -103,7 +108,7 @@ TEST(Pipelines, ClientsOnKeysOfTheirOwnDoNotDisturbEachOther) {
         Prng prng = Prng::split(seed, "clients");
         Config config = drawn_config(prng);
         config.client.pipeline_max = 64;
-        SimServer server(seed, config, drawn_knobs(prng));
+        SimServer server(seed, config, drawn_knobs(prng), drawn_cores(prng));
         ASSERT_TRUE(server.start().has_value());
         struct Talk {
             Script script;
@@ -143,7 +148,7 @@ struct Trace {
 
 void whole_life(std::uint64_t seed, Trace& trace) {
     Prng prng = Prng::split(seed, "life");
-    SimServer server(seed, drawn_config(prng), drawn_knobs(prng));
+    SimServer server(seed, drawn_config(prng), drawn_knobs(prng), drawn_cores(prng));
     ASSERT_TRUE(server.start().has_value());
     for (int life = 0; life < 3; ++life) {
         std::vector<std::unique_ptr<SimClient>> clients;
@@ -162,7 +167,7 @@ void whole_life(std::uint64_t seed, Trace& trace) {
         }
         ASSERT_TRUE(server.start().has_value());
     }
-    trace = {server.world.trace_hash(), server.world.events(), server.node().replicas().digest()};
+    trace = {server.world.trace_hash(), server.world.events(), server.node().digest()};
 }
 
 TEST(Determinism, OneSeedGivesOneRunOfAWholeNodeWithItsClients) {

@@ -37,6 +37,15 @@ TEST(Placement, AKeyGoesWhereItsSlotGoes) {
     EXPECT_EQ(placement.shard_of("bar"), ShardId(5061 / 1024));
 }
 
+TEST(Placement, ShardsAreSpreadEvenlyOverTheCores) {
+    const Placement placement(16, 3);
+    std::vector<std::uint32_t> shards(3);
+    for (std::uint16_t i = 0; i < 16; ++i) ++shards[placement.core_of(ShardId(i)).value()];
+    EXPECT_EQ(shards, (std::vector<std::uint32_t>{6, 5, 5}));
+    EXPECT_EQ(Placement(16).core_of(ShardId(15)), CoreId(0));
+    EXPECT_EQ(Placement(2, 4).core_of(ShardId(1)), CoreId(1));  // cores 2 and 3 have none
+}
+
 TEST(Placement, GroupsAndShardsAreOneToOne) {
     const Placement placement(16);
     for (std::uint16_t i = 0; i < 16; ++i) {

@@ -1,0 +1,304 @@
+#include "engine/node/router.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace kv {
+
+namespace {
+
+constexpr std::size_t alignment = 8;
+constexpr std::size_t kept_key_bytes_max = 512;
+/// Requests of a batch whose memory is fetched together.
+constexpr std::size_t ahead = 16;
+
+enum class RequestKind : std::uint8_t { command, read, read_behind };
+enum class AnswerKind : std::uint8_t { applied, refused, read };
+
+/// Appends a header and what belongs to it, so that the next header is aligned again.
+template <typename Header>
+void append_record(std::string& out, const Header& header, std::string_view payload) {
+    out.append(reinterpret_cast<const char*>(&header), sizeof header);
+    out.append(payload);
+    out.resize(round_up(out.size(), alignment));
+}
+
+/// Takes the record at the front of `bytes`, which this program wrote.
+template <typename Header>
+std::string_view take_record(std::string_view& bytes, Header& header) {
+    KV_ASSERT(bytes.size() >= sizeof header);
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const std::size_t end = round_up(sizeof header + header.payload_bytes, alignment);
+    KV_ASSERT(bytes.size() >= end);
+    const std::string_view payload = bytes.substr(sizeof header, header.payload_bytes);
+    bytes.remove_prefix(end);
+    return payload;
+}
+
+}  // namespace
+
+/// Never leaves the process: in the order and alignment of this machine.
+struct Router::RequestHeader {
+    void* owner;
+    std::uint64_t request;
+    std::uint32_t part;
+    std::uint32_t payload_bytes;
+    RequestKind kind;
+    std::uint16_t shard;
+};
+
+struct Router::AnswerHeader {
+    void* owner;
+    std::uint64_t request;
+    std::uint32_t part;
+    std::uint32_t payload_bytes;
+    std::int64_t number;
+    std::uint64_t revision;
+    AnswerKind kind;
+    bool has_value;  ///< the payload is the value found, or the one before
+    bool refused;    ///< `error` says why
+    std::uint16_t error;
+};
+
+Router::Router(io::Reactor& reactor, ReplicaSet& replicas, RouteHandler& handler)
+    : reactor_(reactor),
+      replicas_(replicas),
+      handler_(handler),
+      core_(reactor.core()),
+      peers_(reactor.mailboxes().cores()) {
+    replicas_.set_handler(this);
+    for (const std::uint32_t kind : {requests_kind, answers_kind, returned_kind}) {
+        reactor_.mailboxes().set_receiver(kind, this);
+    }
+    reactor_.add_turn_hook(*this, io::Reactor::Phase::commit);
+}
+
+Router::~Router() {
+    for (const std::uint32_t kind : {requests_kind, answers_kind, returned_kind}) {
+        reactor_.mailboxes().set_receiver(kind, nullptr);
+    }
+    replicas_.set_handler(nullptr);
+    reactor_.remove_turn_hook(*this);
+}
+
+// --- what this core asks others ------------------------------------------------------------------
+
+void Router::propose(ShardId shard, const Command& command, const Waiter& waiter) {
+    const CoreId to = replicas_.placement().core_of(shard);
+    std::string& out = open_batch(peer(to).requests, to, requests_kind);
+    const std::size_t at = out.size();
+    RequestHeader header{};
+    header.owner = waiter.owner;
+    header.request = waiter.request;
+    header.part = waiter.part;
+    header.kind = RequestKind::command;
+    header.shard = shard.value();
+    header.payload_bytes = static_cast<std::uint32_t>(encoded_bytes(command));
+    out.resize(at + sizeof header);
+    std::memcpy(out.data() + at, &header, sizeof header);
+    encode_command(out, command);
+    out.resize(round_up(out.size(), alignment));
+}
+
+void Router::read(ShardId shard, std::string_view key, bool behind_writes, const Waiter& waiter) {
+    const CoreId to = replicas_.placement().core_of(shard);
+    RequestHeader header{};
+    header.owner = waiter.owner;
+    header.request = waiter.request;
+    header.part = waiter.part;
+    header.kind = behind_writes ? RequestKind::read_behind : RequestKind::read;
+    header.shard = shard.value();
+    header.payload_bytes = static_cast<std::uint32_t>(key.size());
+    append_record(open_batch(peer(to).requests, to, requests_kind), header, key);
+}
+
+// --- batches -------------------------------------------------------------------------------------
+
+/// Where the next record of this kind goes.
+std::string& Router::open_batch(Batch*& open, CoreId to, std::uint32_t kind) {
+    if (open != nullptr && open->bytes.size() >= batch_bytes) close_batch(open, to, kind);
+    if (open != nullptr) return open->bytes;
+    if (free_batches_.empty()) {
+        open = &batches_.emplace_back();
+    } else {
+        open = free_batches_.back();
+        free_batches_.pop_back();
+    }
+    return open->bytes;
+}
+
+void Router::close_batch(Batch*& open, CoreId to, std::uint32_t kind) {
+    if (open == nullptr) return;
+    reactor_.mailboxes().send(to, {kind, 0, std::exchange(open, nullptr)});
+}
+
+void Router::take_back(Batch& batch) {
+    batch.bytes.clear();
+    if (batch.bytes.capacity() > kept_batch_bytes_max) batch.bytes = {};
+    free_batches_.push_back(&batch);
+}
+
+void Router::at_turn_end() {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        const CoreId to(static_cast<std::uint16_t>(i));
+        close_batch(peers_[i].requests, to, requests_kind);
+        close_batch(peers_[i].answers, to, answers_kind);
+    }
+    const bool was = std::exchange(congested_, reactor_.mailboxes().congested());
+    if (was && !congested_) {
+        handler_.on_uncongested();
+        reactor_.want_turn();
+    }
+}
+
+void Router::on_message(CoreId from, const io::Message& message) noexcept {
+    auto& batch = *static_cast<Batch*>(message.payload);
+    switch (message.kind) {
+        case requests_kind: execute(from, batch.bytes); break;
+        case answers_kind: take_answers(batch.bytes); break;
+        default: KV_ASSERT(message.kind == returned_kind); return take_back(batch);
+    }
+    reactor_.mailboxes().send(from, {returned_kind, 0, &batch});
+}
+
+// --- what others ask this core -------------------------------------------------------------------
+
+/// Fetches what a few requests will touch, then executes them.
+void Router::execute(CoreId from, std::string_view requests) {
+    struct Request {
+        RequestHeader header;
+        std::string_view payload;
+        std::uint64_t hash;
+    };
+    std::array<Request, ahead> some;
+    while (!requests.empty()) {
+        std::size_t count = 0;
+        while (count < ahead && !requests.empty()) {
+            Request& request = some[count++];
+            request.payload = take_record(requests, request.header);
+            if (request.header.kind == RequestKind::command) continue;
+            const Store& store = replicas_.store(ShardId(request.header.shard));
+            request.hash = store.hash(request.payload);
+            store.prefetch(request.hash);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            if (some[i].header.kind == RequestKind::command) continue;
+            replicas_.store(ShardId(some[i].header.shard)).prefetch_block(some[i].hash);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const RequestHeader& header = some[i].header;
+            const Waiter origin{header.owner, header.request, header.part, from};
+            ++pending_;
+            if (header.kind != RequestKind::command) {
+                execute_read(origin, header, some[i].payload, some[i].hash);
+                continue;
+            }
+            const auto refusal =
+                replicas_.propose(ShardId(header.shard), as_bytes(some[i].payload), origin);
+            if (refusal) answer_refusal(origin, *refusal);
+        }
+    }
+}
+
+void Router::execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
+                          std::uint64_t hash) {
+    const ShardId shard(header.shard);
+    if (header.kind == RequestKind::read_behind) {
+        if (free_reads_.empty()) free_reads_.push_back(&reads_.emplace_back());
+        WaitingRead* const read = free_reads_.back();
+        if (replicas_.read_behind_pending(shard, Waiter{read, 0, 0, origin.core}, hash)) {
+            free_reads_.pop_back();  // until on_readable
+            read->origin = origin;
+            read->key.assign(key);
+            return;
+        }
+    }
+    answer_read(origin, replicas_.store(shard).get(key, hash));
+}
+
+void Router::on_applied(std::span<const Applied> applied) noexcept {
+    for (const Applied& one : applied) {
+        if (one.waiter.owner == nullptr) continue;
+        if (one.waiter.core == core_) {
+            handler_.on_applied(one.waiter, one.result);
+            continue;
+        }
+        AnswerHeader header{};
+        header.kind = AnswerKind::applied;
+        header.number = one.result.number;
+        header.revision = one.result.revision.value();
+        header.refused = one.result.refused.has_value();
+        if (header.refused) header.error = static_cast<std::uint16_t>(*one.result.refused);
+        header.has_value = one.result.previous.has_value();
+        answer(one.waiter, header, one.result.previous.value_or(std::string_view()));
+    }
+}
+
+void Router::on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept {
+    for (const Waiter& reader : readers) {
+        if (reader.core == core_) {
+            handler_.on_readable(reader, replica.store());
+            continue;
+        }
+        auto* const read = static_cast<WaitingRead*>(reader.owner);
+        const Store& store = replica.store();
+        answer_read(read->origin, store.get(read->key, store.hash(read->key)));
+        if (read->key.capacity() > kept_key_bytes_max) read->key = {};
+        free_reads_.push_back(read);
+    }
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+void Router::answer(const Waiter& origin, const AnswerHeader& header, std::string_view value) {
+    --pending_;
+    AnswerHeader whole = header;
+    whole.owner = origin.owner;
+    whole.request = origin.request;
+    whole.part = origin.part;
+    whole.payload_bytes = static_cast<std::uint32_t>(value.size());
+    append_record(open_batch(peer(origin.core).answers, origin.core, answers_kind), whole, value);
+}
+
+void Router::answer_refusal(const Waiter& origin, Errc reason) {
+    AnswerHeader header{};
+    header.kind = AnswerKind::refused;
+    header.error = static_cast<std::uint16_t>(reason);
+    answer(origin, header, {});
+}
+
+void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>& found) {
+    AnswerHeader header{};
+    header.kind = AnswerKind::read;
+    header.has_value = found.has_value();
+    if (found) header.revision = found->revision.value();
+    answer(origin, header, found ? found->value : std::string_view());
+}
+
+void Router::take_answers(std::string_view answers) {
+    while (!answers.empty()) {
+        AnswerHeader header;
+        const std::string_view value = take_record(answers, header);
+        const Waiter waiter{header.owner, header.request, header.part, core_};
+        const auto error = static_cast<Errc>(header.error);
+        switch (header.kind) {
+            case AnswerKind::refused: handler_.on_refused(waiter, error); break;
+            case AnswerKind::read: {
+                std::optional<Store::Found> found;
+                if (header.has_value) found = {value, Revision(header.revision)};
+                handler_.on_read(waiter, found);
+                break;
+            }
+            case AnswerKind::applied: {
+                Store::Applied result{header.number, Revision(header.revision), {}, {}};
+                if (header.refused) result.refused = error;
+                if (header.has_value) result.previous = value;
+                handler_.on_applied(waiter, result);
+                break;
+            }
+        }
+    }
+}
+
+}  // namespace kv
