@@ -12,19 +12,22 @@ Node::Node(std::span<io::Reactor* const> reactors, Config config, std::uint64_t 
     : reactor_(*reactors.front()),
       config_(std::move(config)),
       process_id_(process_id),
+      permits_(reactor_, 1),
       finished_one_(reactor_) {
     for (io::Reactor* const reactor : reactors) {
         parts_.push_back(std::make_unique<Part>(*this, *reactor));
     }
     reactor_.mailboxes().set_receiver(failed_kind, this);
+    reactor_.mailboxes().set_receiver(permit_kind, this);
 }
 
 Node::~Node() {
     reactor_.mailboxes().set_receiver(failed_kind, nullptr);
+    reactor_.mailboxes().set_receiver(permit_kind, nullptr);
     acceptor_.reset();
 }
 
-ReplicaSetOptions Node::replica_set_options(std::size_t core) const {
+ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     const Identity& identity = directory_.identity();
     const std::size_t cores = parts_.size();
     ReplicaSetOptions options;
@@ -39,6 +42,7 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) const {
     self.host = config_.client.bind;
     self.client_port = config_.client.port;
     options.configuration.members.push_back(self);
+    options.permit = parts_[core].get();
     options.wal.directory = directory_.wal_directory();
     options.wal.store = identity.store;
     options.wal.generation = identity.generation;
@@ -199,7 +203,22 @@ void Node::Part::on_storage_failed(const Error& error) noexcept {
     reactor.mailboxes().send(node.reactor_.core(), {failed_kind, 0, nullptr});
 }
 
-void Node::on_message(CoreId from, const io::Message&) noexcept {
+io::Task<void> Node::take_permit() {
+    co_await permits_.take();
+}
+
+io::Task<void> Node::Part::take() {
+    auto ask = [this](io::Reactor&) { return node.take_permit(); };
+    co_await io::call_on(reactor, node.reactor_.core(), ask);
+}
+
+void Node::Part::give() {
+    if (&reactor == &node.reactor_) return node.permits_.give();
+    reactor.mailboxes().send(node.reactor_.core(), {permit_kind, 0, nullptr});
+}
+
+void Node::on_message(CoreId from, const io::Message& message) noexcept {
+    if (message.kind == permit_kind) return permits_.give();
     on_failed(*parts_[from.value()]->failure);
 }
 

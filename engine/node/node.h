@@ -18,6 +18,7 @@
 #include "io/call.h"
 #include "io/event.h"
 #include "io/reactor.h"
+#include "io/semaphore.h"
 
 namespace kv {
 
@@ -57,12 +58,19 @@ public:
     std::uint64_t digest() const noexcept;
 
 private:
-    static constexpr std::uint32_t failed_kind = Server::first_free_kind;
+    // Messages to the first core.
+    static constexpr std::uint32_t failed_kind =
+        Server::first_free_kind;  ///< the log of a core has
+    static constexpr std::uint32_t permit_kind =
+        failed_kind + 1;  ///< to write a snapshot: returned
 
     /// What lives on one core.
-    struct Part final : FailureHandler {
+    struct Part final : FailureHandler, SnapshotPermit {
         Part(Node& n, io::Reactor& r) noexcept : node(n), reactor(r) {}
         void on_storage_failed(const Error& error) noexcept override;
+        // The permit is the first core's to give.
+        io::Task<void> take() override;
+        void give() override;
 
         Node& node;
         io::Reactor& reactor;
@@ -74,7 +82,8 @@ private:
 
     void on_message(CoreId from, const io::Message& message) noexcept override;
     void on_failed(const Error& error) noexcept;
-    ReplicaSetOptions replica_set_options(std::size_t core) const;
+    io::Task<void> take_permit();
+    ReplicaSetOptions replica_set_options(std::size_t core);
     ServerFacts server_facts() const;
     io::Task<Status> recover();
     io::Task<void> recover_part(Part* part);
@@ -90,6 +99,7 @@ private:
     std::vector<std::unique_ptr<Part>> parts_;  ///< by core
     std::unique_ptr<Acceptor> acceptor_;
     std::optional<Error> failure_;
+    io::Semaphore permits_;      ///< to write a snapshot: one at a time on a node
     std::size_t under_way_ = 0;  ///< of what for_all() waits for
     io::Event finished_one_;
 };

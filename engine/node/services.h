@@ -59,8 +59,6 @@ public:
     Counters counters;
     RequestBatch batch;
     Prng prng;  ///< seeded by the backend
-    std::uint64_t core = 0;
-    std::uint64_t cores = 1;
     std::uint64_t clients_begun = 0;
     bool stopping = false;  ///< no new request is begun
     /// Of all cores, by core; set by the Node. Another's is touched in a call on its core only.
@@ -68,7 +66,9 @@ public:
     Services& on(CoreId core) noexcept { return *of_core[core.value()]; }
 
     /// Unique among all cores of the node.
-    std::uint64_t new_client_id() noexcept { return clients_begun++ * cores + core + 1; }
+    std::uint64_t new_client_id() noexcept {
+        return clients_begun++ * reactor.mailboxes().cores() + reactor.core().value() + 1;
+    }
 
     /// `connection` has replies to collect or to send: it is looked at when the turn ends.
     virtual void mark(Connection& connection) noexcept = 0;

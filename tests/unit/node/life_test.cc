@@ -220,7 +220,7 @@ TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
     server.disk().clear_faults();
     server.world.run_for(31s);  // the longest time until it is tried again
     server.expect(resp_array({"SET", "again", value}), "+OK\r\n");
-    EXPECT_EQ(server.node().replicas().keys(), accepted);
+    EXPECT_EQ(server.node().keys(), accepted);
     EXPECT_LT(server.node().replicas().log().log_bytes(), config.wal.bytes_max / 2);
 }
 

@@ -93,7 +93,7 @@ TEST(Limits, AClientThatReadsLateGetsEverything) {
 void stall_writes(SimServer& server, Duration time) {
     io::SimFault fault;
     fault.code = io::OpCode::write;
-    fault.path_part = "wal/";
+    fault.path_part = "000001.wal";  // not a spare that is being prepared
     fault.stall = time;
     server.disk().add_fault(fault);
 }

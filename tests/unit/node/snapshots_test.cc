@@ -61,7 +61,7 @@ TEST(NodeSnapshots, ARestartFindsTheSameWithThemAsWithout) {
             ASSERT_TRUE(server.start().has_value());
             write_some(server, prng, 1500);
             ASSERT_FALSE(testing::Test::HasFailure());
-            const std::uint64_t digest = server.node().replicas().digest();
+            const std::uint64_t digest = server.node().digest();
             server.world.run_for(1s);
             EXPECT_GT(facts(server).completed, 0u);
             EXPECT_EQ(facts(server).last_error, "");
@@ -71,7 +71,7 @@ TEST(NodeSnapshots, ARestartFindsTheSameWithThemAsWithout) {
                 server.crash(io::all_crashes[prng.below(io::all_crashes.size())]);
             }
             ASSERT_TRUE(server.start().has_value());
-            EXPECT_EQ(server.node().replicas().digest(), digest);
+            EXPECT_EQ(server.node().digest(), digest);
             const LoadProgress& progress = server.node().replicas().load_progress();
             EXPECT_GT(progress.shards, 0u);
             EXPECT_EQ(progress.bytes_done, progress.bytes_total);
@@ -224,10 +224,10 @@ TEST(NodeSnapshots, AFlushMeanwhileOnlyDelaysThem) {
     EXPECT_GT(facts(server).given_up, 0u);
     EXPECT_GT(facts(server).completed, 0u);
     EXPECT_EQ(facts(server).failures, 0u);
-    const std::uint64_t digest = server.node().replicas().digest();
+    const std::uint64_t digest = server.node().digest();
     server.stop();
     ASSERT_TRUE(server.start().has_value());
-    EXPECT_EQ(server.node().replicas().digest(), digest);
+    EXPECT_EQ(server.node().digest(), digest);
 }
 
 TEST(NodeSnapshots, AStopDoesNotWaitForOne) {
@@ -243,11 +243,11 @@ TEST(NodeSnapshots, AStopDoesNotWaitForOne) {
     server.disk().add_fault(slow);
     write_some(server, prng, 1000);
     EXPECT_TRUE(facts(server).running.has_value());
-    const std::uint64_t digest = server.node().replicas().digest();
+    const std::uint64_t digest = server.node().digest();
     server.stop(5s);
     server.disk().clear_faults();
     ASSERT_TRUE(server.start().has_value());
-    EXPECT_EQ(server.node().replicas().digest(), digest);
+    EXPECT_EQ(server.node().digest(), digest);
 }
 
 }  // namespace
