@@ -109,9 +109,8 @@ std::uint64_t Snapshots::log_limit() const {
 /// Whether what the log holds for laggards is more than half of its limit.
 bool Snapshots::pressed() const {
     const auto first = retention_.first_needed();
-    const SegmentSeq current = log_.current_segment();
-    if (!first || *first >= current) return false;
-    return (current - *first + 1) * options_.segment_bytes > log_limit() / 2;
+    if (!first || *first >= log_.current_segment()) return false;
+    return log_.log_bytes_from(*first) > log_limit() / 2;
 }
 
 // --- taking snapshots ----------------------------------------------------------------------------

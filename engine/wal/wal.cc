@@ -217,7 +217,7 @@ std::uint64_t Wal::room_within_limit() const noexcept {
     const std::uint64_t allowed =
         used >= bytes_max_ ? 0 : (bytes_max_ - used) / options_.segment_bytes;
     const std::uint64_t all = spares + allowed;
-    const std::uint64_t usable = all == 0 ? 0 : all - 1;  // one is kept
+    const std::uint64_t usable = all - std::min<std::uint64_t>(all, spares_kept());
     // A batch that does not fit leaves the end of a segment free: never more than a quarter of it.
     return current + usable * (options_.segment_bytes / 2);
 }
@@ -233,7 +233,7 @@ std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
                                  2 * io::block_bytes + options_.segment_bytes / reserve_divisor;
     const std::uint64_t current = current_bytes_ == 0 ? 0 : current_bytes_ - position_.end;
     const std::uint64_t spare =
-        spares_.size() <= (full ? 1 : 0)
+        spares_.size() <= (full ? spares_kept() : 0)
             ? 0
             : options_.segment_bytes - segment_header_bytes - io::block_bytes;
     if (std::max(current, spare) >= needed) return std::nullopt;

@@ -142,7 +142,9 @@ public:
     void release_before(SegmentSeq first_kept);
     SegmentSeq current_segment() const noexcept { return position_.segment; }
     std::size_t log_segments() const noexcept { return position_.log.size(); }
-    std::uint64_t log_bytes() const noexcept;
+    std::uint64_t log_bytes() const noexcept { return log_bytes_from(SegmentSeq(0)); }
+    /// Of `first` and the segments behind it.
+    std::uint64_t log_bytes_from(SegmentSeq first) const noexcept;
 
     /// Writes what is staged and a clean-stop marker, then closes. Nothing is staged any more.
     io::Task<void> stop();
@@ -197,6 +199,8 @@ private:
     std::string path_of(const SegmentFile& file) const;
     std::uint64_t staged_bytes() const noexcept;
     bool log_is_full() const noexcept;
+    /// For what clients do not write: to release a segment when there is more than the newest.
+    std::size_t spares_kept() const noexcept { return position_.log.size() > 1 ? 1 : 0; }
     std::uint64_t room_within_limit() const noexcept;
 
     io::Reactor& reactor_;

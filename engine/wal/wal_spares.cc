@@ -6,16 +6,20 @@
 
 namespace kv::wal {
 
-/// No further file may be made.
+/// No further file may be made. The newest segment alone never fills the log: it may be larger than
+/// those that are made now.
 bool Wal::log_is_full() const noexcept {
+    if (spares_.empty() && position_.log.size() <= 1) return false;
     const std::uint64_t files = spares_.size() + 1;
     return bytes_max_ != 0 && unopened_spares_.empty() &&
            log_bytes() + files * options_.segment_bytes > bytes_max_;
 }
 
-std::uint64_t Wal::log_bytes() const noexcept {
+std::uint64_t Wal::log_bytes_from(SegmentSeq first) const noexcept {
     std::uint64_t bytes = 0;
-    for (const WalPosition::File& file : position_.log) bytes += file.bytes;
+    for (const WalPosition::File& file : position_.log) {
+        if (file.segment >= first) bytes += file.bytes;
+    }
     return bytes;
 }
 

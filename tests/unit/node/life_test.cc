@@ -224,6 +224,33 @@ TEST(NodeLife, ALogAtItsLimitRefusesWritesStopsAndStartsAgain) {
     EXPECT_LT(server.node().replicas().log().log_bytes(), config.wal.bytes_max / 2);
 }
 
+TEST(NodeLife, ALogThatIsTooLongForANewLimitIsShortened) {
+    Config config = small_config();
+    config.wal.segment_bytes = 512_KiB;
+    SimServer server(1, config);
+    ASSERT_TRUE(server.start().has_value());
+    const std::string value(8000, 'v');
+    for (int i = 0; i < 200; ++i) {
+        server.expect(resp_array({"SET", std::to_string(i), value}), "+OK\r\n");
+    }
+    ASSERT_GT(server.node().replicas().log().log_bytes(), 1_MiB);
+    server.stop();
+    server.config.wal.segment_bytes = 64_KiB;
+    server.config.wal.bytes_max = 512_KiB;
+    ASSERT_TRUE(server.start().has_value());
+    server.world.run_for(1s);
+    std::uint64_t refused = 0;
+    const auto client = server.connect();
+    for (int i = 0; i < 200; ++i) {
+        const std::string reply = client->exchange(resp_array({"SET", "k", value}), 5);
+        refused += reply == "+OK\r\n" ? 0 : 1;
+        server.world.run_for(50ms);
+        client->take();
+    }
+    EXPECT_EQ(refused, 0u);
+    EXPECT_LE(server.node().replicas().log().log_bytes(), 512_KiB);
+}
+
 /// One busy shard and fifteen that write a key now and then: none of them pins the log.
 TEST(NodeLife, TheLogStaysWithinItsLimitHoweverUnevenTheShardsAre) {
     Config config = small_config();
