@@ -57,7 +57,8 @@ public:
     /// It was never served.
     bool refused() const noexcept { return refused_; }
 
-    bool marked = false;  ///< the Node's: is in its list of this turn
+    bool marked = false;    ///< the Node's: is in its list of this turn
+    std::size_t place = 0;  ///< in the Server's list
 
 private:
     // io::Stream::Handler

@@ -33,6 +33,7 @@ Server::~Server() {
 void Server::adopt(std::int32_t fd) {
     ++counters.connections_received;
     connections_.push_back(std::make_unique<Connection>(*this, fd));
+    connections_.back()->place = connections_.size() - 1;
     connections_.back()->start();
     if (stopping) connections_.back()->finish();
 }
@@ -41,6 +42,7 @@ void Server::refuse(std::int32_t fd, std::string_view reason) {
     ++counters.connections_received;
     ++counters.connections_rejected;
     connections_.push_back(std::make_unique<Connection>(*this, fd, reason));
+    connections_.back()->place = connections_.size() - 1;
     connections_.back()->start();
 }
 
@@ -83,22 +85,25 @@ void Server::at_turn_end() {
     for (Connection* connection : marked_before_) {
         connection->marked = false;
         connection->end_turn();
-        if (connection->gone()) ++gone_;
+        if (connection->gone()) gone_.push_back(connection);
     }
     marked_before_.clear();
     // What was marked meanwhile has something to do in the next turn.
     if (!marked_.empty()) reactor.want_turn();
-    if (gone_ != 0) sweep_gone();
+    if (!gone_.empty()) sweep_gone();
 }
 
 void Server::sweep_gone() {
-    gone_ = 0;
     std::uint32_t count = 0;
-    connections_.remove_if([&](const auto& c) {
-        if (!c->gone() || c->marked) return false;
-        count += c->refused() ? 0 : 1;
-        return true;
-    });
+    for (Connection* connection : gone_) {
+        if (connection->marked) continue;  // it comes again at the end of the next turn
+        count += connection->refused() ? 0 : 1;
+        const std::size_t place = connection->place;
+        std::swap(connections_[place], connections_.back());
+        connections_[place]->place = place;
+        connections_.pop_back();
+    }
+    gone_.clear();
     changed_.set();
     if (count == 0) return;
     if (acceptor_ != nullptr) {

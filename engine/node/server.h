@@ -4,8 +4,8 @@
 /// requests, and answers what concerns the node as a whole (INFO, CONFIG GET, COMMAND). Owner core
 /// only.
 
-#include <list>
 #include <memory>
+#include <vector>
 
 #include "engine/node/connection.h"
 #include "engine/node/router.h"
@@ -89,10 +89,10 @@ private:
     ServerFacts facts_;
     Router router_;
     Acceptor* acceptor_ = nullptr;
-    std::list<std::unique_ptr<Connection>> connections_;
+    std::vector<std::unique_ptr<Connection>> connections_;  ///< each knows its place
     std::vector<Connection*> marked_;
     std::vector<Connection*> marked_before_;
-    std::uint64_t gone_ = 0;  ///< connections that may be destroyed
+    std::vector<Connection*> gone_;  ///< of this turn: may be destroyed
     TickTimer tick_timer_;
     io::Event changed_;
     Instant started_;
