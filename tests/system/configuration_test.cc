@@ -149,6 +149,19 @@ TEST(Configuration, MoreThanOneNodeIsRefusedWithASentence) {
     }
 }
 
+/// The key allows more CPUs than there are: what the start would refuse, the check does.
+TEST(Configuration, ACpuThatIsNotThereIsRefused) {
+    const TemporaryDirectory scratch;
+    for (const Args& more : {Args{}, Args{"--check-config"}}) {
+        Args args{"--client-port", "0", "--set", "reactor.cpu=1023"};
+        args.insert(args.end(), more.begin(), more.end());
+        const Outcome got = run_server(args, scratch.path());
+        EXPECT_EQ(got.exit_code, 2);
+        EXPECT_EQ(got.out, "");
+        EXPECT_TRUE(contains(got.err, "may not use CPU 1023")) << got.err;
+    }
+}
+
 TEST(Configuration, ChecksAndPrintsWithoutStarting) {
     const TemporaryDirectory scratch;
     const Outcome checked = run_server({"--check-config"}, scratch.path());
