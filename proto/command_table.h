@@ -1,7 +1,7 @@
 #pragma once
 
-/// The one table of commands. Names, numbers of arguments, positions of keys, what COMMAND tells and
-/// docs/commands.md lists all come from its rows, so that they cannot disagree.
+/// The one table of commands. Names, numbers of arguments, positions of keys, what COMMAND tells
+/// and docs/commands.md lists all come from its rows, so that they cannot disagree.
 ///
 /// A subcommand is a row of its own, "client|list"; its container, "client", is one too. Rows
 /// without a verb are refused with a reason: commands of Redis whose users deserve more than

@@ -8,8 +8,9 @@
 #include <iterator>
 
 #include "engine/node/command_info.h"
-#include "engine/node/glob.h"
+#include "engine/node/runtime_config.h"
 #include "engine/node/server.h"
+#include "proto/base/log.h"
 #include "proto/request_check.h"
 
 namespace kv {
@@ -21,6 +22,16 @@ using Out = std::back_insert_iterator<std::string>;
 template <typename T>
 void line(std::string& out, std::string_view name, const T& value) {
     fmt::format_to(Out(out), "{}:{}\r\n", name, value);
+}
+
+/// "1.50M", as Redis writes it.
+std::string human_bytes(std::size_t bytes) {
+    constexpr std::string_view units = "BKMGTP";
+    if (bytes < 1024) return fmt::format("{}B", bytes);
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < units.size(); ++unit) value /= 1024;
+    return fmt::format("{:.2f}{}", value, units[unit]);
 }
 
 std::string hex_of(StoreId id) {
@@ -41,13 +52,26 @@ void Server::answer_node(const Request& request, Connection& asker, ReplyWriter&
         case Verb::client_list: return answer_client_list(request, reply);
         case Verb::client_info: return reply.verbatim(client_line(asker.info(reactor.now())));
         case Verb::client_kill: return answer_client_kill(request, asker, reply);
+        case Verb::slowlog_get: {
+            std::vector<const SlowCommand*> entries;
+            for (const SlowCommand& entry : slowlog.entries()) entries.push_back(&entry);
+            return answer_slowlog(request.args, std::move(entries), reply);
+        }
+        case Verb::slowlog_len:
+            return reply.integer(static_cast<std::int64_t>(slowlog.entries().size()));
+        case Verb::slowlog_reset: slowlog.clear(); return reply.ok();
         case Verb::command_help:
         case Verb::client_help:
         case Verb::config_help:
         case Verb::object_help:
         case Verb::memory_help:
         case Verb::slowlog_help: return answer_help(request.verb, reply);
-        case Verb::config_get: return answer_config_get(request.args, reply);
+        case Verb::config_get: return answer_config_get(request, reply);
+        case Verb::config_set: return answer_config_set(request, reply);
+        case Verb::config_resetstat: reset_statistics(); return reply.ok();
+        case Verb::config_rewrite:
+            return reply.error(Errc::unsupported,
+                               "CONFIG REWRITE is not supported: the file belongs to its author");
         case Verb::info: return reply.verbatim(info(request.args));
         // Everything acknowledged is on disk, always; there are no replicas to wait for.
         case Verb::lastsave: return reply.integer(reactor.wall_ns() / 1'000'000'000);
@@ -72,8 +96,9 @@ void Server::answer_node(const Request& request, Connection& asker, ReplyWriter&
         case Verb::remove_server:
             return reply.error(Errc::static_membership,
                                "REMOVESERVER not available in standalone mode");
-        default: return reply.error(Errc::unsupported);
+        default: break;
     }
+    KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));
 }
 
 void Server::answer_client_list(const Request& request, ReplyWriter& reply) {
@@ -142,7 +167,9 @@ std::string Server::info(std::span<const std::string_view> sections) {
         line(out, "process_id", facts_.process_id);
         line(out, "run_id", hex_of(facts_.store) + "00000000");
         line(out, "tcp_port", facts_.port);
+        line(out, "server_time_usec", reactor.wall_ns() / 1000);
         line(out, "uptime_in_seconds", uptime.count());
+        line(out, "uptime_in_days", uptime.count() / 86'400);
         line(out, "node_id", facts_.node.value());
         line(out, "shards", replicas.shards());
         line(out, "cores", facts_.cores);
@@ -152,12 +179,21 @@ std::string Server::info(std::span<const std::string_view> sections) {
         line(out, "connected_clients", connections_.size());
         line(out, "maxclients", config.client.connections_max);
         line(out, "blocked_clients", 0);
+        line(out, "tracking_clients", 0);
         line(out, "stalled_clients_closed", counters.connections_stalled);
     }
     if (wants("memory")) {
         begin("Memory");
-        line(out, "used_memory", replicas.slab().bytes_live());
-        line(out, "used_memory_rss", replicas.slab().bytes_reserved());
+        const std::size_t live = replicas.slab().bytes_live();
+        const std::size_t reserved = replicas.slab().bytes_reserved();
+        line(out, "used_memory", live);
+        line(out, "used_memory_human", human_bytes(live));
+        line(out, "used_memory_rss", reserved);
+        line(out, "used_memory_rss_human", human_bytes(reserved));
+        line(out, "mem_fragmentation_ratio",
+             fmt::format(
+                 "{:.2f}",
+                 live == 0 ? 1.0 : static_cast<double>(reserved) / static_cast<double>(live)));
         line(out, "maxmemory", 0);
         line(out, "maxmemory_policy", "noeviction");
     }
@@ -165,7 +201,13 @@ std::string Server::info(std::span<const std::string_view> sections) {
         begin("Persistence");
         const wal::WalCounters& wal = log.counters();
         line(out, "loading", 0);
+        line(out, "rdb_changes_since_last_save", 0);
+        line(out, "rdb_bgsave_in_progress", 0);
+        line(out, "rdb_last_save_time", reactor.wall_ns() / 1'000'000'000);
+        line(out, "rdb_last_bgsave_status", "ok");
         line(out, "aof_enabled", 1);
+        line(out, "aof_rewrite_in_progress", 0);
+        line(out, "aof_last_bgrewrite_status", "ok");
         line(out, "aof_last_write_status", log.read_only() ? "err" : "ok");
         line(out, "wal_sync", log.sync_mode() == wal::SyncMode::dsync ? "dsync" : "fdatasync");
         line(out, "wal_read_only", log.read_only() ? 1 : 0);
@@ -201,6 +243,16 @@ std::string Server::info(std::span<const std::string_view> sections) {
         line(out, "master_replid", hex_of(facts_.store) + "00000000");
         line(out, "master_repl_offset", log.counters().batches);
     }
+    if (wants("cpu")) {
+        begin("CPU");
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        const auto seconds = [](const timeval& time) {
+            return fmt::format("{}.{:06}", time.tv_sec, time.tv_usec);
+        };
+        line(out, "used_cpu_sys", seconds(usage.ru_stime));
+        line(out, "used_cpu_user", seconds(usage.ru_utime));
+    }
     if (wants("cluster")) {
         begin("Cluster");
         line(out, "cluster_enabled", 0);
@@ -215,31 +267,40 @@ std::string Server::info(std::span<const std::string_view> sections) {
     return out;
 }
 
-void Server::answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply) {
-    const std::pair<std::string_view, std::string> parameters[] = {
-        {"appendfsync", "always"},
-        {"appendonly", "yes"},
-        {"bind", config.client.bind},
-        {"databases", "1"},
-        {"dir", facts_.data_dir},
-        {"maxclients", std::to_string(config.client.connections_max)},
-        {"maxmemory", "0"},
-        {"maxmemory-policy", "noeviction"},
-        {"port", std::to_string(facts_.port)},
-        {"proto-max-bulk-len", std::to_string(config.limits.value_bytes_max)},
-        {"save", ""},
-        {"timeout", "0"},
-    };
-    std::vector<std::string_view> found;
+void Server::answer_config_get(const Request& request, ReplyWriter& reply) {
+    const ConfigFacts facts{.port = facts_.port};
+    const auto parameters = matching_parameters(config, facts, request.args);
+    std::vector<std::string_view> words;
     for (const auto& [name, value] : parameters) {
-        const bool wanted = std::any_of(patterns.begin(), patterns.end(), [&](std::string_view p) {
-            return glob_match(p, name, true);
-        });
-        if (!wanted) continue;
-        found.push_back(name);
-        found.push_back(value);
+        words.push_back(name);
+        words.push_back(value);
     }
-    reply.pairs(found);
+    reply.pairs(words);
+}
+
+void Server::answer_config_set(const Request& request, ReplyWriter& reply) {
+    if (request.args.size() % 2 != 0) {
+        return reply.error(Errc::wrong_arity, "wrong number of arguments for 'config|set' command");
+    }
+    auto changed = changed_config(config, request.args);
+    if (!changed) return reply.error(changed.error().code, changed.error().text());
+    apply_settings(*changed);
+    for (std::size_t at = 0; at < request.args.size(); at += 2) {
+        log::info("a client changed a setting", log::field("name", request.args[at]),
+                  log::field("value", request.args[at + 1]));
+    }
+    reply.ok();
+}
+
+/// On each core; what is read where it is used needs no more.
+void Server::apply_settings(const Config& changed) {
+    settings = changed;
+    log::set_level(settings.log.level);
+}
+
+void Server::reset_statistics() {
+    counters = {};
+    requests_at_tick_ = 0;
 }
 
 }  // namespace kv

@@ -80,7 +80,7 @@ Status set_key(Config& config, std::string_view dotted_key, std::string_view val
     const auto row = std::ranges::find(config_table(), dotted_key, &ConfigRow<Config>::name);
     if (row == config_table().end()) return fail(Errc::config, unknown_key(dotted_key));
     GivenValue given{.integer = {}, .text = std::string(value), .shown = quoted(value)};
-    if (row->kind == ConfigKind::integer) given.integer = parse_integer(value);
+    if (row->kind == ConfigKind::integer) given.integer = parse_config_integer(value);
     return assign(*row, given, config);
 }
 
@@ -105,6 +105,17 @@ std::string print_config(const Config& config) {
         }
     }
     return out;
+}
+
+std::optional<std::string> get_key(const Config& config, std::string_view dotted_key) {
+    for (const ConfigRow<Config>& row : config_table()) {
+        if (row.name != dotted_key) continue;
+        if (row.text != nullptr) return row.text(config);
+        std::string value = value_as_toml(row, config);
+        if (value.size() >= 2 && value.starts_with('"')) value = value.substr(1, value.size() - 2);
+        return value;
+    }
+    return std::nullopt;
 }
 
 std::vector<ConfigKey> config_keys() {

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,6 +87,11 @@ struct Config {
         std::uint32_t poll_us = 0;
         bool operator==(const Reactor&) const = default;
     };
+    struct Slowlog {
+        std::int64_t slower_than_us = 10'000;  ///< -1: nothing is kept
+        std::size_t entries_max = 128;
+        bool operator==(const Slowlog&) const = default;
+    };
     struct Log {
         log::Level level = log::Level::info;
         LogFormat format = LogFormat::logfmt;
@@ -101,6 +107,7 @@ struct Config {
     Wal wal;
     Snapshot snapshot;
     Reactor reactor;
+    Slowlog slowlog;
     Log log;
 
     bool operator==(const Config&) const = default;
@@ -117,6 +124,9 @@ Result<Config> parse_config(std::string_view toml, std::string_view file_name);
 /// quotes, sizes and durations also with their unit. Checks that value alone; check_config follows
 /// once all are set. [[cluster.nodes]] cannot be set this way.
 Status set_key(Config& config, std::string_view dotted_key, std::string_view value);
+
+/// The value of one key as the file would have it, without quotes. Nothing: there is no such key.
+std::optional<std::string> get_key(const Config& config, std::string_view dotted_key);
 
 /// The checks that concern more than one key, and values whose meaning is not available yet.
 /// load_config and parse_config have done them; after set_key the caller does.

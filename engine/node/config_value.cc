@@ -34,13 +34,13 @@ std::span<const Unit> units_of(ConfigKind kind) noexcept {
 /// "64MiB", "64 MiB", "50ms"; a bare number only where `bare` allows it (bytes).
 std::optional<std::int64_t> parse_with_unit(std::string_view text, std::span<const Unit> units,
                                             bool bare) noexcept {
-    if (const auto plain = parse_integer(text); plain && (bare || *plain == 0)) return plain;
+    if (const auto plain = parse_config_integer(text); plain && (bare || *plain == 0)) return plain;
     for (const Unit& unit : units) {
         if (!text.ends_with(unit.name)) continue;
         std::string_view digits = text.substr(0, text.size() - unit.name.size());
         while (digits.ends_with(' ')) digits.remove_suffix(1);
         std::int64_t value = 0;
-        const auto count = parse_integer(digits);
+        const auto count = parse_config_integer(digits);
         if (count && !__builtin_mul_overflow(*count, unit.factor, &value)) return value;
     }
     return std::nullopt;
@@ -54,7 +54,7 @@ bool is_address(const std::string& text) noexcept {
 
 }  // namespace
 
-std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
+std::optional<std::int64_t> parse_config_integer(std::string_view text) noexcept {
     std::int64_t value = 0;
     const char* const end = text.data() + text.size();
     const auto [stopped, error] = std::from_chars(text.data(), end, value);
@@ -126,7 +126,7 @@ std::string value_as_toml(const ConfigRow<Target>& key, const Target& target) {
         case ConfigKind::bytes:
         case ConfigKind::duration: {
             const std::string text = with_unit(key.number(target), key.kind);
-            return parse_integer(text) ? text : quoted(text);
+            return parse_config_integer(text) ? text : quoted(text);
         }
         case ConfigKind::text:
         case ConfigKind::address: return quoted(key.text(target));

@@ -12,7 +12,7 @@
 
 namespace kv {
 
-std::optional<std::int64_t> parse_integer(std::string_view text) noexcept;
+std::optional<std::int64_t> parse_config_integer(std::string_view text) noexcept;
 /// With the largest unit of its kind that divides it.
 std::string with_unit(std::int64_t value, ConfigKind kind);
 /// As a TOML string.

@@ -145,8 +145,26 @@ void Connection::release_answered() {
             ReplyWriter reply(slot.protocol, slot.request_id, output_);
             answer_write(slot, reply);
         }
+        const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
+        if (is_slow(took, services_.config) && slot.verb != Verb::invalid) [[unlikely]] {
+            const std::string_view arg = slot.first_arg;
+            const std::size_t shown = slot.args == 0 ? 0 : 1;
+            note_slow(took, slow_words(slot.verb, Args(&arg, shown), slot.args - shown));
+        }
         pipeline_.pop();
     }
+}
+
+/// The log of slow commands gets one more.
+void Connection::note_slow(Duration took, std::vector<std::string> words) {
+    SlowCommand command;
+    command.unix_s = services_.reactor.wall_ns() / 1'000'000'000;
+    command.took_us = took / 1us;
+    command.words = std::move(words);
+    command.client = services_.reactor.backend().endpoint_of(stream_.fd(), true).text();
+    command.client_name = session_.name;
+    services_.slowlog.add(std::move(command), services_.config.slowlog.entries_max, services_.core,
+                          services_.cores);
 }
 
 void Connection::end_turn() {

@@ -134,6 +134,7 @@ private:
     static void refuse_long_reply(std::string_view command, std::size_t bytes_max,
                                   ReplyWriter& reply);
 
+    void note_slow(Duration took, std::vector<std::string> words);
     void run_parked(Slot& slot);
     void expire(Slot& slot);
     void release_answered();

@@ -92,7 +92,13 @@ void Connection::execute_alone(const Request& request) {
     const ShardId shard =
         one_key ? services_.replicas.placement().shard_of(request.args[0]) : ShardId();
     const bool reads = one_key && kind != CommandClass::write && services_.replicas.has(shard);
+    const std::uint64_t waiting = pipeline_.tail();
+    const Instant begun = services_.reactor.backend().now();
     execute(request, reads ? services_.replicas.store(shard).hash(request.args[0]) : 0, shard);
+    if (pipeline_.tail() != waiting || request.verb == Verb::invalid)
+        return;  // see release_answered
+    const Duration took = services_.reactor.backend().now() - begun;
+    if (is_slow(took, services_.config)) note_slow(took, slow_words(request.verb, request.args));
 }
 
 void Connection::prefetch_block(const PendingRequest& pending) const noexcept {

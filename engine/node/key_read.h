@@ -1,7 +1,7 @@
 #pragma once
 
-/// Reads of one key: what to answer, from what was found. No look-up happens here, so that it can be
-/// made on the core that owns the key. Pure.
+/// Reads of one key: what to answer, from what was found. No look-up happens here, so that it can
+/// be made on the core that owns the key. Pure.
 
 #include <array>
 #include <optional>
@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/store/store.h"
+#include "engine/replica/replica.h"
 #include "proto/command.h"
 #include "proto/reply.h"
 

@@ -3,6 +3,7 @@
 namespace kv {
 
 namespace {
+constexpr std::size_t first_arg_bytes_max = 128;
 /// A slot keeps a buffer for small keys and replies; larger ones are given back.
 constexpr std::size_t kept_bytes_max = 512;
 }  // namespace
@@ -23,6 +24,9 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.silent = false;
     slot.command_flags = 0;
     slot.begun_ns = now_ns;
+    slot.args = request.args.size();
+    slot.first_arg.clear();
+    if (slot.args != 0) slot.first_arg.append(request.args[0].substr(0, first_arg_bytes_max));
     slot.charge = charge;
     charge_ += charge;
     return slot;

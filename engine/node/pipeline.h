@@ -40,6 +40,8 @@ struct Slot {
     std::int64_t begun_ns = 0;
     std::size_t charge = 0;  ///< bytes counted against the connection's limit
     std::string bytes;
+    std::string first_arg;  ///< cut, for SLOWLOG
+    std::size_t args = 0;
 };
 
 class Pipeline {

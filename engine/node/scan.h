@@ -39,7 +39,7 @@ struct ScanPage {
 /// Whether a reply should be sent with what is in `page`.
 bool scan_is_enough(const ScanPage& page, const ScanOptions& options) noexcept;
 
-/// Visits a few hundred keys of `store` from `cursor` on; where to go on, 0 at the end of the shard.
+/// Visits a few hundred keys of `store` from `cursor` on; returns where to go on, 0 at the end.
 Cursor scan_store(const Store& store, Cursor cursor, const ScanOptions& options, ScanPage& page);
 
 /// One SCAN over all shards of `replicas`, which are all there are; returns the cursor to go on with.

@@ -67,7 +67,10 @@ public:
 private:
     void answer_client_list(const Request& request, ReplyWriter& reply);
     void answer_client_kill(const Request& request, Connection& asker, ReplyWriter& reply);
-    void answer_config_get(std::span<const std::string_view> patterns, ReplyWriter& reply);
+    void answer_config_get(const Request& request, ReplyWriter& reply);
+    void answer_config_set(const Request& request, ReplyWriter& reply);
+    void apply_settings(const Config& changed);
+    void reset_statistics();
     void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept override;
     void on_refused(const Waiter& waiter, Errc reason) noexcept override;
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept override;

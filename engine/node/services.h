@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/node/config.h"
+#include "engine/node/slowlog.h"
 #include "engine/replica/replica_set.h"
 #include "io/reactor.h"
 #include "proto/base/prng.h"
@@ -49,14 +50,22 @@ struct RequestBatch {
     std::size_t size = 0;
 };
 
+/// Whether SLOWLOG keeps a command that took this long.
+inline bool is_slow(Duration took, const Config& config) noexcept {
+    const std::int64_t bound_us = config.slowlog.slower_than_us;
+    return bound_us >= 0 && took.count() >= bound_us * 1000;
+}
+
 class Services {
 public:
     io::Reactor& reactor;
-    const Config& config;
+    Config settings;  ///< of this core; CONFIG SET changes all of them alike
+    const Config& config = settings;
     ReplicaSet& replicas;  ///< of this core
     Router& router;        ///< to those of other cores
     RequestLimits limits;
     Counters counters;
+    SlowLog slowlog;
     RequestBatch batch;
     Prng prng;  ///< seeded by the backend
     std::uint64_t clients_begun = 0;
@@ -79,7 +88,7 @@ public:
 
 protected:
     Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others)
-        : reactor(r), config(c), replicas(set), router(to_others), prng(seed_from(r)) {
+        : reactor(r), settings(c), replicas(set), router(to_others), prng(seed_from(r)) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }

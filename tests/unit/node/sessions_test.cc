@@ -4,8 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
-#include "proto/command.h"
+#include "proto/command_table.h"
 #include "tests/support/sim_server.h"
 #include "tests/unit/node/session_script.h"
 
@@ -382,6 +383,111 @@ TEST(RespSession, ClientKillClosesOthersAndItselfBehindItsReply) {
     first->send(resp_array({"CLIENT", "KILL", "SKIPME", "no"}) + resp_array({"PING"}));
     EXPECT_TRUE(first->wait_end());
     EXPECT_EQ(first->take(), ":1\r\n");
+}
+
+TEST(RespSession, SettingsChangeAtRunTimeOrSayWhatToDo) {
+    const std::string related = "-ERR CONFIG SET failed (possibly related to argument ";
+    const Exchange exchanges[] = {
+        {resp_array({"CONFIG", "SET", "nosuch", "1"}),
+         "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n"},
+        {resp_array({"CONFIG", "SET", "maxclients", "x"}),
+         related + "'maxclients') - argument couldn't be parsed into an integer\r\n"},
+        {resp_array({"CONFIG", "SET", "slowlog-max-len", "5", "SLOWLOG-MAX-LEN", "6"}),
+         related + "'SLOWLOG-MAX-LEN') - duplicate parameter\r\n"},
+        {resp_array({"CONFIG", "SET", "slowlog-max-len", "5", "maxclients", "0"}),
+         related + "'maxclients') - argument must be between 1 and 1000000 inclusive\r\n"},
+        {resp_array({"CONFIG", "GET", "slowlog-max-len"}),  // all or nothing
+         "*2\r\n$15\r\nslowlog-max-len\r\n$3\r\n128\r\n"},
+        {resp_array({"CONFIG", "SET", "slowlog-max-len", "5", "maxclients", "77"}), "+OK\r\n"},
+        {resp_array({"CONFIG", "GET", "slowlog-max-len", "maxclients"}),
+         "*4\r\n$10\r\nmaxclients\r\n$2\r\n77\r\n$15\r\nslowlog-max-len\r\n$1\r\n5\r\n"},
+        {resp_array({"CONFIG", "GET", "client.connections_max"}),
+         "*2\r\n$22\r\nclient.connections_max\r\n$2\r\n77\r\n"},
+        {resp_array({"CONFIG", "SET", "commit_timeout", "3s"}), "+OK\r\n"},
+        {resp_array({"CONFIG", "GET", "commit_timeout"}),
+         "*2\r\n$14\r\ncommit_timeout\r\n$2\r\n3s\r\n"},
+        {resp_array({"CONFIG", "SET", "wal.segment_bytes", "1"}),
+         related +
+             "'wal.segment_bytes') - can't be changed at run time: set wal.segment_bytes in the "
+             "configuration file and restart\r\n"},
+        {resp_array({"CONFIG", "SET", "port", "1"}),
+         related + "'port') - can't be changed at run time: set client.port in the configuration "
+                   "file and restart\r\n"},
+        {resp_array({"CONFIG", "SET", "appendonly", "yes"}), "+OK\r\n"},
+        {resp_array({"CONFIG", "SET", "appendonly", "no"}),
+         related + "'appendonly') - only 'yes' is supported\r\n"},
+        {resp_array({"CONFIG", "SET", "maxclients"}),
+         "-ERR wrong number of arguments for 'config|set' command\r\n"},
+        {resp_array({"CONFIG", "RESETSTAT"}), "+OK\r\n"},
+        {resp_array({"CONFIG", "REWRITE"}),
+         "-ERR CONFIG REWRITE is not supported: the file belongs to its author\r\n"},
+    };
+    play(exchanges);
+}
+
+TEST(RespSession, SlowlogKeepsTheNewestCommands) {
+    SimServer server(13);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "LEN"}), 4), ":0\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "GET", "-2"}), 51),
+              "-ERR count should be greater than or equal to -1\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"CONFIG", "SET", "slowlog-log-slower-than", "0",
+                                           "slowlog-max-len", "3"}),
+                               5),
+              "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "RESET"}), 5), "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SET", "key", std::string(200, 'v')}), 5), "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"ECHO", std::string(130, 'e')}), 138),
+              resp_bulk(std::string(130, 'e')));
+    client->send(resp_array({"SLOWLOG", "GET", "2"}) + resp_array({"PING"}));
+    ASSERT_TRUE(
+        server.world.run_until([&] { return client->received().ends_with("+PONG\r\n"); }, 60s));
+    const std::string reply = client->take();
+    const std::string echo =
+        "*2\r\n$4\r\necho\r\n" + resp_bulk(std::string(128, 'e') + "... (2 more bytes)");
+    const std::string set =
+        "*3\r\n$3\r\nset\r\n$3\r\nkey\r\n" + resp_bulk("... (1 more arguments)");
+    EXPECT_TRUE(reply.starts_with("*2\r\n*6\r\n:")) << reply;
+    EXPECT_NE(reply.find(echo), reply.npos) << reply;
+    EXPECT_NE(reply.find(set), reply.npos) << reply;
+    EXPECT_LT(reply.find(echo), reply.find(set)) << "the newest come first";
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "LEN"}), 4), ":3\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"CONFIG", "SET", "slowlog-log-slower-than", "-1"}), 5),
+              "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "RESET"}), 5), "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SET", "key", "v"}), 5), "+OK\r\n");
+    EXPECT_EQ(client->exchange(resp_array({"SLOWLOG", "LEN"}), 4), ":0\r\n");
+}
+
+TEST(Sessions, EveryVerbIsAnsweredInEveryProtocolThatReachesIt) {
+    SimServer server(14);
+    ASSERT_TRUE(server.start().has_value());
+    for (const CommandRow& row : command_rows()) {
+        if (row.verb == Verb::invalid || row.verb == Verb::quit || row.verb == Verb::client_reply) {
+            continue;
+        }
+        for (int more = 0; more < (row.arity < 0 ? 3 : 1); ++more) {
+            SCOPED_TRACE(row.name);
+            const std::size_t bar = row.name.find('|');
+            std::vector<std::string_view> words{row.name.substr(0, bar)};
+            if (bar != row.name.npos) words.push_back(row.name.substr(bar + 1));
+            const std::size_t names = words.size();
+            const auto count = static_cast<std::size_t>(std::abs(row.arity) + more);
+            while (words.size() < count) words.push_back("1");
+            const auto client = server.connect();
+            client->send(resp_array(words) + resp_array({"ECHO", "end"}));
+            EXPECT_TRUE(server.world.run_until(
+                [&] { return client->received().ends_with("$3\r\nend\r\n"); }, 60s));
+            const auto binary = server.connect();
+            binary->send(
+                extended_frame(7, static_cast<int>(row.verb),
+                               {words.begin() + static_cast<std::ptrdiff_t>(names), words.end()}) +
+                frame(5, ""));
+            EXPECT_TRUE(server.world.run_until(
+                [&] { return binary->received().ends_with(frame(5, "")); }, 60s));
+        }
+    }
 }
 
 TEST(RespSession, ReadsBehindWritesOfTheSamePipelineSeeThem) {
