@@ -1,8 +1,8 @@
 #pragma once
 
 /// The optional words behind the fixed arguments of a command, parsed. A codec parses them to
-/// refuse what is wrong, and whoever executes the command parses them once more: what passed then passes
-/// again. Errors carry the text that clients see. Pure.
+/// refuse what is wrong, and whoever executes the command parses them once more: what passed then
+/// passes again. Errors carry the text that clients see. Pure.
 
 #include <cstdint>
 #include <span>

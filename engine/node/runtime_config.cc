@@ -148,6 +148,8 @@ Result<Config> changed_config(const Config& config, Args pairs) {
             if (!equals_ignoring_case(pairs[before], pairs[at])) continue;
             return fail(failed(pairs[at], "duplicate parameter"));
         }
+    }
+    for (std::size_t at = 0; at < pairs.size(); at += 2) {
         KV_CHECK(set_one(changed, pairs[at], pairs[at + 1]));
     }
     KV_CHECK(check_config(changed));

@@ -21,9 +21,9 @@ std::string upper(std::string_view text) {
 /// docs/commands.md, as the table has it.
 std::string commands_page() {
     std::string page =
-        "# Commands\n\nWhat RESP clients may send. Made from the table of commands "
-        "(`proto/command_table.h`); a test\ncompares the two. Words: the name's own included; `n+` "
-        "means at least n. Texts of errors are those of Redis 7.0.\n\n";
+        "# Commands\n\nWhat RESP clients may send, made from the table of commands in "
+        "`proto/command_rows_*.h`; a test\ncompares the two. Words: those of the name included; "
+        "`n+` means at least n.\n\n";
     page += "| command | words | since | what it does |\n|---|---|---|---|\n";
     std::string refused = "\n## Refused, with a reason\n\n| command | answer |\n|---|---|\n";
     for (const CommandRow& row : command_rows()) {
