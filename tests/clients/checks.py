@@ -3,6 +3,8 @@ what is wrong, and exits with 1 if anything is."""
 
 import sys
 
+SHOWN = 400
+
 
 class Checks:
     def __init__(self):
@@ -10,13 +12,14 @@ class Checks:
         self.failed = 0
 
     def equal(self, what, got, expected):
-        self.that(what, got == expected, f"expected {expected!r}, got {got!r}")
+        self.that(what, got == expected, f"got {got!r}"[:SHOWN // 2] + f", expected {expected!r}")
 
     def that(self, what, right, complaint):
         self.count += 1
         if not right:
             self.failed += 1
-            print(f"{what}: {complaint}")
+            cut = "..." if len(complaint) > SHOWN else ""
+            print(f"{what}: {complaint[:SHOWN]}{cut}")
 
     def end(self):
         print(f"{self.count} checks, {self.failed} failed")

@@ -22,7 +22,13 @@ const equal = (what, promise, expected) =>
 const refused = (what, promise, message) => check(what, () => assert.rejects(promise, { message }));
 
 // The name is sent on connect, INFO is read until it says loading:0.
-const client = new Redis({ port, connectionName: "tester", enableReadyCheck: true });
+const client = new Redis({
+  port,
+  connectionName: "tester",
+  enableReadyCheck: true,
+  maxRetriesPerRequest: 0,
+  retryStrategy: null, // a server that is gone is not waited for
+});
 client.on("error", (error) => console.log(`connection: ${error.message}`));
 
 await equal("flushall", client.flushall(), "OK");
