@@ -66,7 +66,16 @@ std::string result_field(Operation operation, const client::Reply& reply) {
         case client::ReplyKind::error:
         case client::ReplyKind::redirect:
         case client::ReplyKind::keys:
-        case client::ReplyKind::array: break;
+        case client::ReplyKind::array:
+        // Of RESP3, which this client does not ask for.
+        case client::ReplyKind::boolean:
+        case client::ReplyKind::real:
+        case client::ReplyKind::big_number:
+        case client::ReplyKind::verbatim:
+        case client::ReplyKind::map:
+        case client::ReplyKind::set:
+        case client::ReplyKind::push:
+        case client::ReplyKind::attribute: break;
     }
     return text_field(reply.text);
 }
