@@ -124,9 +124,10 @@ Argument take_argument(std::string_view& text) {
         text.remove_prefix(1);
         return true;
     };
-    out.name = take_until(":");
-    take(':');
-    out.type = take_until("=@?*+[ ");
+    const std::string_view name_and_type = take_until("=@?*+[ ");
+    const std::size_t colon = name_and_type.rfind(':');  // a name may be "ip:port"
+    out.name = name_and_type.substr(0, colon);
+    out.type = name_and_type.substr(colon + 1);
     if (take('=')) out.token = take_until("@?*+[ ");
     if (take('@')) out.since = take_until("?*+[ ");
     if (take('?')) out.flags.push_back("optional");
