@@ -163,8 +163,8 @@ void Connection::note_slow(Duration took, std::vector<std::string> words) {
     command.words = std::move(words);
     command.client = services_.reactor.backend().endpoint_of(stream_.fd(), true).text();
     command.client_name = session_.name;
-    services_.slowlog.add(std::move(command), services_.config.slowlog.entries_max, services_.core,
-                          services_.cores);
+    services_.slowlog.add(std::move(command), services_.config.slowlog.entries_max,
+                          services_.reactor.core().value(), services_.reactor.mailboxes().cores());
 }
 
 void Connection::end_turn() {

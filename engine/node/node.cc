@@ -121,7 +121,8 @@ io::Task<Status> Node::recover() {
         auto introduce = [&](io::Reactor&) { part->server->of_core = services; };
         co_await io::call_on(reactor_, part->reactor.core(), introduce);
     }
-    acceptor_ = std::make_unique<Acceptor>(reactor_, config_, *parts_.front()->server);
+    acceptor_ = std::make_unique<Acceptor>(reactor_, parts_.front()->server->config,
+                                           *parts_.front()->server);
     co_await for_all(&Node::recover_part);
     std::vector<SegmentSeq> segments;
     for (const auto& part : parts_) {

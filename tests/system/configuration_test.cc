@@ -153,7 +153,7 @@ TEST(Configuration, MoreThanOneNodeIsRefusedWithASentence) {
 TEST(Configuration, ACpuThatIsNotThereIsRefused) {
     const TemporaryDirectory scratch;
     for (const Args& more : {Args{}, Args{"--check-config"}}) {
-        Args args{"--client-port", "0", "--set", "reactor.cpu=1023"};
+        Args args{"--client-port", "0", "--set", "reactor.cpus=1023"};
         args.insert(args.end(), more.begin(), more.end());
         const Outcome got = run_server(args, scratch.path());
         EXPECT_EQ(got.exit_code, 2);
