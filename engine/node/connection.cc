@@ -146,7 +146,8 @@ void Connection::release_answered() {
             answer_write(slot, reply);
         }
         const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
-        if (is_slow(took, services_.config) && slot.verb != Verb::invalid) [[unlikely]] {
+        if (services_.slow_notes_left != 0 && is_slow(took, services_.config) &&
+            slot.verb != Verb::invalid) [[unlikely]] {
             const std::string_view arg = slot.first_arg;
             const std::size_t shown = slot.args == 0 ? 0 : 1;
             note_slow(took, slow_words(slot.verb, Args(&arg, shown), slot.args - shown));
@@ -157,6 +158,8 @@ void Connection::release_answered() {
 
 /// The log of slow commands gets one more.
 void Connection::note_slow(Duration took, std::vector<std::string> words) {
+    if (services_.slow_notes_left == 0) return;
+    --services_.slow_notes_left;
     SlowCommand command;
     command.unix_s = services_.reactor.wall_ns() / 1'000'000'000;
     command.took_us = took / 1us;

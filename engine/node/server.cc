@@ -81,6 +81,7 @@ void Server::on_uncongested() noexcept {
 }
 
 void Server::at_turn_end() {
+    slow_notes_left = slow_notes_per_turn;
     marked_before_.swap(marked_);
     for (Connection* connection : marked_before_) {
         connection->marked = false;

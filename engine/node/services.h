@@ -66,6 +66,10 @@ public:
     RequestLimits limits;
     Counters counters;
     SlowLog slowlog;
+    /// Commands that the slow log still takes in this turn. When everything is slow, because the
+    /// disk is, noting every command would make it slower yet.
+    std::uint32_t slow_notes_left = slow_notes_per_turn;
+    static constexpr std::uint32_t slow_notes_per_turn = 4;
     RequestBatch batch;
     Prng prng;  ///< seeded by the backend
     std::uint64_t clients_begun = 0;
