@@ -103,6 +103,11 @@ void Mailboxes::ring(std::size_t core) noexcept {
     backend_.wake(id);
 }
 
+bool Mailboxes::has_messages() const noexcept {
+    return std::ranges::any_of(
+        peers_, [](const Peer& peer) { return peer.in != nullptr && !peer.in->mailbox.empty(); });
+}
+
 // First the flags, then the looks; the others store first and then look at the flags. Whoever comes
 // second in the one order of all these operations sees what the other did.
 bool Mailboxes::try_sleep() noexcept {

@@ -89,6 +89,8 @@ public:
     void receive();
     /// The end of a turn.
     void publish();
+    /// Whether a message waits to be taken.
+    bool has_messages() const noexcept;
     /// Says that this core is about to wait. False: there are messages or there is room; do not.
     [[nodiscard]] bool try_sleep() noexcept;
     void wake_up() noexcept;

@@ -103,6 +103,16 @@ void Reactor::count_turn(Instant end) noexcept {
     ++counters_.busy_turns[std::min(klass, Counters::busy_classes - 1)];
 }
 
+/// Whether there is something to do before `wait` or the time for looking is over.
+[[gnu::noinline]] bool Reactor::spin(Instant entry, Duration wait) {
+    const Instant until = entry + std::min(spin_, wait);
+    do {
+        if (backend_.poll(Duration::zero()) != 0) return true;
+        if (has_ready() || mailboxes_.has_messages()) return true;
+    } while (backend_.now() < until);
+    return false;
+}
+
 void Reactor::turn(Duration wait_max) {
     ReadyQueue* const outer = std::exchange(ReadyQueue::current(), &ready_);
     // One look at the clock ends the last turn and says how long this one may wait.
@@ -110,6 +120,9 @@ void Reactor::turn(Duration wait_max) {
     if (counters_.turns != 0) count_turn(entry);
     Duration wait = std::min(wait_max, idle_time(entry));
     turn_wanted_ = false;
+    if (wait > Duration::zero() && spin_ > Duration::zero() && spin(entry, wait)) {
+        wait = Duration::zero();
+    }
     if (wait > Duration::zero() && !mailboxes_.try_sleep()) wait = Duration::zero();
     backend_.poll(wait);
     mailboxes_.wake_up();

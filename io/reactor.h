@@ -71,6 +71,10 @@ public:
     /// in its usual order. No turn follows.
     void abandon() noexcept;
 
+    /// An idle loop looks for work for so long before it sleeps: it costs CPU, and a core that is
+    /// sent work within that time need not be woken. Zero, the default: it sleeps at once.
+    void set_spin(Duration spin) noexcept { spin_ = spin; }
+
     /// How long the next turn may wait: zero when something is ready.
     Duration idle_time() noexcept { return idle_time(backend_.now()); }
     /// Work that needs no completion is waiting.
@@ -112,6 +116,7 @@ private:
 
     Duration idle_time(Instant now) const noexcept;
     void count_turn(Instant end) noexcept;
+    bool spin(Instant entry, Duration wait);
 
     Backend& backend_;
     CoreId core_;
@@ -127,6 +132,7 @@ private:
     std::array<Hook, turn_hooks_max> hooks_{};
     std::size_t hooks_count_ = 0;
     RootLink roots_;  ///< head of the list; its handle is null
+    Duration spin_{};
     bool turn_wanted_ = false;
     bool stopping_ = false;
     Counters counters_;

@@ -86,6 +86,9 @@ public:
         }
         cores_ = *std::move(cores);
         reactor_ = cores_->reactors().front();
+        for (io::Reactor* const reactor : cores_->reactors()) {
+            reactor->set_spin(std::chrono::microseconds(config_.reactor.poll_us));
+        }
         log::set_wall_clock(
             [](void* context) { return static_cast<io::Backend*>(context)->wall_ns(); },
             &reactor_->backend());

@@ -271,8 +271,8 @@ void SimBackend::mark_due(SimFlight name) {
 
 // Completions.
 
-void SimBackend::poll(Duration) {
-    if (dead_) return;
+std::size_t SimBackend::poll(Duration) {
+    if (dead_) return 0;
     rung_ = false;
     gathering_.swap(due_);
     due_.clear();
@@ -283,6 +283,7 @@ void SimBackend::poll(Duration) {
     for (const std::uint32_t place : gathering_) gather(place);
     gathering_.clear();
     for (std::size_t i = 0; i < deliveries_.size() && !dead_; ++i) deliver(deliveries_[i]);
+    return deliveries_.size();
 }
 
 void SimBackend::gather(std::uint32_t place) {

@@ -114,6 +114,10 @@ void Ring::enter(Duration wait_max) {
               "io_uring_enter: {}", std::generic_category().message(-result));
 }
 
+bool Ring::entry_needed() const noexcept {
+    return io_uring_sq_ready(&ring_) != 0 || more_waits();
+}
+
 bool Ring::more_waits() const noexcept {
     return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) !=
            0;

@@ -43,6 +43,8 @@ public:
     void enter(Duration wait_max);
     /// The kernel has deferred work or overflowed completions that only another enter() brings.
     bool more_waits() const noexcept;
+    /// Something is queued, or more_waits().
+    bool entry_needed() const noexcept;
 
     /// Calls take(user_data, result, flags) for each completion that is there.
     template <typename Take>

@@ -216,12 +216,13 @@ void UringBackend::on_doorbell_failed(std::uint64_t user_data, std::int32_t resu
     if (result == -EAGAIN || result == -EINTR || result == -ENOMEM) wake(core);
 }
 
-bool UringBackend::deliver_done() {
-    if (done_.empty()) return false;
+std::size_t UringBackend::deliver_done() {
+    if (done_.empty()) return 0;
     delivering_.swap(done_);
     for (const Done& done : delivering_) complete(*done.op, done.result, {});
+    const std::size_t count = delivering_.size();
     delivering_.clear();
-    return true;
+    return count;
 }
 
 unsigned UringBackend::deliver_completions() {
@@ -244,18 +245,23 @@ unsigned UringBackend::deliver_completions() {
     });
 }
 
-void UringBackend::poll(Duration wait_max) {
+std::size_t UringBackend::poll(Duration wait_max) {
     if (!done_.empty()) wait_max = Duration::zero();
     // The flush behind a synced write may be issued by a kernel worker bound to this very core, and
     // a reactor that never sleeps would starve it for a whole scheduler slice.
     if (wait_max == Duration::zero() && syncs_in_flight_ > 0) sched_yield();
+    // Looking for work without sleeping looks into memory only.
+    if (wait_max == Duration::zero() && done_.empty() && !ring_.entry_needed()) {
+        return deliver_completions();
+    }
     ring_.enter(wait_max);
-    deliver_done();
-    deliver_completions();
+    std::size_t count = deliver_done();
+    count += deliver_completions();
     for (int entries = 1; entries < entries_per_poll_max && ring_.more_waits(); ++entries) {
         ring_.enter(Duration::zero());
-        deliver_completions();
+        count += deliver_completions();
     }
+    return count;
 }
 
 Instant UringBackend::now() noexcept {

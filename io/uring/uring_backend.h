@@ -23,7 +23,7 @@ public:
     void set_peers(std::vector<int> ring_fds) { peers_ = std::move(ring_fds); }
     int ring_fd() const noexcept { return ring_.fd(); }
 
-    void poll(Duration wait_max) override;
+    std::size_t poll(Duration wait_max) override;
     void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;
@@ -39,7 +39,7 @@ private:
     void request_cancel(Op& op) override;
     /// Operations for which io_uring has no opcode: done at once, completed by the next poll.
     void complete_later(Op& op, std::int32_t result) { done_.push_back({&op, result}); }
-    bool deliver_done();
+    std::size_t deliver_done();
     void on_doorbell_failed(std::uint64_t user_data, std::int32_t result);
     unsigned deliver_completions();
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include <deque>
 #include <optional>
 #include <vector>
@@ -321,6 +323,50 @@ TEST(Reactor, CountsTurnsByHowLongTheyWereBusy) {
     EXPECT_EQ(counters.busy_turns[2], 1u);
     EXPECT_EQ(counters.busy_turns[10], 1u);
     EXPECT_EQ(counters.busy_turns[Reactor::Counters::busy_classes - 1], 1u);
+}
+
+TEST(Spin, AnIdleLoopLooksForWorkBeforeItSleeps) {
+    ManualBackend backend;
+    backend.time_per_poll = 1us;
+    Interconnect interconnect(2);
+    Reactor here(backend, CoreId(0), &interconnect);
+    here.set_spin(20us);
+    here.turn(1s);
+    EXPECT_EQ(backend.polls, 21u);  // twenty looks, then the wait
+    EXPECT_GT(backend.waited, Duration::zero());
+    EXPECT_EQ(here.mailboxes().counters().sleeps, 1u);
+}
+
+TEST(Spin, AMessageThatComesMeanwhileNeedsNoDoorbell) {
+    struct Sender final : ManualBackend {
+        std::function<void()> at_poll;
+        std::size_t poll(Duration wait_max) override {
+            if (polls == 5) at_poll();
+            return ManualBackend::poll(wait_max);
+        }
+    };
+    Sender backend;
+    ManualBackend other;
+    backend.time_per_poll = 1us;
+    Interconnect interconnect(2);
+    Reactor here(backend, CoreId(0), &interconnect);
+    Reactor there(other, CoreId(1), &interconnect);
+    struct Receiver final : MessageReceiver {
+        void on_message(CoreId, const Message& message) noexcept override { got = message.value; }
+        std::uint32_t got = 0;
+    } receiver;
+    here.mailboxes().set_receiver(1, &receiver);
+    backend.at_poll = [&] {
+        there.mailboxes().send(CoreId(0), {1, 42, nullptr});
+        there.mailboxes().publish();
+    };
+    here.set_spin(20us);
+    here.turn(1s);
+    EXPECT_EQ(receiver.got, 42u);
+    EXPECT_EQ(backend.waited, Duration::zero());
+    EXPECT_TRUE(other.woken.empty());
+    EXPECT_EQ(here.mailboxes().counters().sleeps, 0u);
+    here.mailboxes().set_receiver(1, nullptr);
 }
 
 }  // namespace

@@ -8,9 +8,14 @@
 
 namespace kv::io {
 
-class ManualBackend final : public Backend {
+class ManualBackend : public Backend {
 public:
-    void poll(Duration wait_max) override { waited += wait_max; }
+    std::size_t poll(Duration wait_max) override {
+        waited += wait_max;
+        ++polls;
+        time += time_per_poll;
+        return 0;
+    }
     void wake(CoreId core) override { woken.push_back(core); }
     Instant now() noexcept override { return time; }
     std::int64_t wall_ns() noexcept override { return 0; }
@@ -22,6 +27,8 @@ public:
     Instant time{};
     Duration waited{};  ///< what the reactor would have waited
     std::vector<CoreId> woken;
+    std::uint64_t polls = 0;
+    Duration time_per_poll{};
 
 private:
     void start(Op&) override {}
