@@ -54,7 +54,8 @@ def main():
     wanted = idle + slow + deaf + 64
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < wanted:
-        print(f"the limit of open files is {hard}: {wanted} are needed (ulimit -n)", file=sys.stderr)
+        print(f"the limit of open files is {hard}: {wanted} are needed (ulimit -n)",
+              file=sys.stderr)
         return 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     stopping = []

@@ -151,7 +151,8 @@ io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
     for (std::uint16_t i = 0; i < services_.replicas.placement().cores(); ++i) {
         const CoreId core(i);
         auto count = [&](io::Reactor&) { return services_.on(core).replicas.keys(); };
-        keys += co_await io::call_on(services_.reactor, core, count);
+        const std::uint64_t there = co_await io::call_on(services_.reactor, core, count);
+        keys += there;
     }
     ReplyWriter(job.protocol, job.request_id, out).integer(static_cast<std::int64_t>(keys));
 }

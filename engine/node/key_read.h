@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/replica/replica.h"
+#include "engine/store/store.h"
 #include "proto/command.h"
 #include "proto/reply.h"
 

@@ -42,15 +42,16 @@ bool scan_is_enough(const ScanPage& page, const ScanOptions& options) noexcept;
 /// Visits a few hundred keys of `store` from `cursor` on; returns where to go on, 0 at the end.
 Cursor scan_store(const Store& store, Cursor cursor, const ScanOptions& options, ScanPage& page);
 
-/// One SCAN over all shards of `replicas`, which are all there are; returns the cursor to go on with.
+/// One SCAN over all shards of `replicas`, which are all there are; returns the cursor to go on
+/// with.
 std::uint64_t scan(const ReplicaSet& replicas, const ScanOptions& options, ScanPage& page);
 
 /// The options of a request that was checked.
 ScanOptions scan_options(std::span<const std::string_view> args);
 void answer_page(const ScanPage& page, std::uint64_t cursor, ReplyWriter& reply);
 
-/// Some key of this core; nothing if there is none. Not evenly distributed: keys whose neighbours are few come
-/// more often.
+/// Some key of this core; nothing if there is none. Not evenly distributed: keys whose neighbours
+/// are few come more often.
 std::optional<std::string> random_key(const ReplicaSet& replicas, Prng& prng);
 
 }  // namespace kv

@@ -13,8 +13,8 @@ namespace kv {
 
 class Placement {
 public:
-    /// `shards` shards of contiguous slots, as even as 16384 allows; shard i is group i + 1, on core
-    /// i modulo `cores`.
+    /// `shards` shards of contiguous slots, as even as 16384 allows; shard i is group i + 1, on
+    /// core i modulo `cores`.
     explicit Placement(std::uint16_t shards, std::uint16_t cores = 1);
 
     ShardId shard_of(SlotId slot) const noexcept { return ShardId(table_[slot.value() >> shift_]); }

@@ -128,9 +128,9 @@ private:
     std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard; null: of another core
     std::vector<Replica*> own_;                       ///< those that are here
     Snapshots snapshots_;
-    std::vector<ShardId> open_batches_;               ///< shards with commands of this turn
-    std::uint64_t turn_ms_ = 0;                       ///< wall time when the first of them opened
-    std::deque<Staged> staged_;                       ///< in the order of the log
+    std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
+    std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
+    std::deque<Staged> staged_;          ///< in the order of the log
     io::Event progress_;
     bool reclaiming_ = false;
     bool stopping_ = false;

@@ -41,7 +41,8 @@ EDGES = {
     "consensus/drive": ["consensus/core", "proto/raft", "io"],
     "engine/replica": PROTO + ["io", "consensus/core", "consensus/drive",
                                "engine/store", "engine/wal", "engine/snapshot"],
-    "engine/node": PROTO + ["io", "io/uring", "engine/replica"],
+    # What a command found or did is the store's to say: answers are made of it.
+    "engine/node": PROTO + ["io", "io/uring", "engine/replica", "engine/store/store.h"],
     "bin/client": PROTO + ["io", "io/uring"],
     "bin/kv-server": PROTO + ["io", "io/uring", "engine/node"],
     "bin/kv-cli": PROTO + ["io", "io/uring", "bin/client"],
@@ -127,7 +128,7 @@ def closing(text, opened):
 # --- the shape of co_await -----------------------------------------------------------------------
 
 AWAIT = re.compile(r"\bco_await\b")
-HEAD = re.compile(r"(?:(?:else|do)\b|(?:case\b[^:;?]+|default\s*|\w+\s*):(?!:))\s*")
+HEAD = re.compile(r"(?:(?:else|do)\b|(?:case\b(?:[^:;?]|::)+|default\s*|\w+\s*):(?!:))\s*")
 CONDITION = re.compile(r"(?:if|while|for|switch)\b\s*(?:constexpr\s*)?(?=\()")
 TYPE = (r"(?:[A-Za-z_][\w:]*(?:\s*<[^;=]*>)?(?:::\w+)?\s*[&*]*\s+"
         r"|[A-Za-z_][\w:]*(?:<[^;=]*>)?\s*[&*]+)")
@@ -562,6 +563,7 @@ def self_test():
         (check_await, "x.cc", "auto t = [&]() -> Task<void> { co_await f(); };"),
         (check_await, "x.cc", "co_await f([](int x) { return x; });"),
         (check_await, "x.cc", "case 3: co_await f(); break;"),
+        (check_await, "x.cc", "case Verb::keys: co_await f(); break;"),
         (check_await, "x.cc", "spawn([](int a) -> Task<void> { { g(); } co_await f(a); }(3));"),
         (check_await, "x.cc", "{ run([&]() -> Task<int> { co_return co_await f(); }()); }"),
         (check_await, "x.cc", "public:\n co_await f();"),
