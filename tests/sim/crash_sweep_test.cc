@@ -9,6 +9,7 @@
 #include "engine/node/node.h"
 #include "io/frame_pool.h"
 #include "io/sim/sim_process.h"
+#include "proto/base/log.h"
 #include "proto/base/prng.h"
 #include "tests/sim/write_client.h"
 
@@ -36,6 +37,7 @@ struct Scenario {
     std::vector<Life> lives;
     bool direct = true;
     std::size_t snapshot_log_bytes = 64_MiB;
+    std::uint16_t cores = 1;
 };
 
 Config config_for(const Scenario& scenario) {
@@ -58,6 +60,7 @@ class Trial {
 public:
     Trial(const Scenario& scenario, std::uint64_t seed)
         : scenario_(scenario), seed_(seed), world_(seed), ledger_(scenario.shards) {
+        log::set_level(log::Level::off);
         world_.add_node(server_node, {server_address});
         world_.add_node(client_node, {"10.0.0.2"});
     }
@@ -76,7 +79,7 @@ public:
     /// Starts a node on what is left of the disk, checks it, and ends it by `end`. Returns a digest
     /// of what it holds; a failure is reported with `what`.
     std::uint64_t recover(const std::string& what, End end) {
-        io::SimProcess process(world_, server_node);
+        io::SimProcess process(world_, server_node, scenario_.cores);
         Node node(process.reactors(), config_for(scenario_));
         const std::uint64_t digest = start(process, node, what);
         if (digest != 0 && end == End::clean_stop) {
@@ -106,7 +109,7 @@ private:
     void live_once(const Life& life, std::uint64_t seed, const bool& crashed) {
         io::SimProcess client_process(world_, client_node);
         WriteClient client(client_process.reactor(), ledger_);
-        io::SimProcess process(world_, server_node);
+        io::SimProcess process(world_, server_node, scenario_.cores);
         Node node(process.reactors(), config_for(scenario_));
         if (start(process, node, "between lives") != 0) {
             const bool done =
@@ -114,7 +117,9 @@ private:
             EXPECT_TRUE(done || crashed) << "the client hangs";
             EXPECT_EQ(client.refusal(), "");
             if (!crashed) world_.run_for(life.idle_after);
-            snapshots_ += node.replicas().snapshot_facts().completed;
+            for (std::size_t core = 0; core < scenario_.cores; ++core) {
+                snapshots_ += node.replicas(core).snapshot_facts().completed;
+            }
             if (!crashed && life.end == End::clean_stop) process.run(node.stop());
         }
         process.kill();
@@ -167,6 +172,30 @@ const std::vector<Scenario>& scenarios() {
          {{steady, 0s, End::kill}, {steady, 0s, End::kill}},
          false,
          8_KiB},
+        {"two_cores",
+         4,
+         16_KiB,
+         2,
+         {{steady, 0s, End::kill}, {slow, 1s, End::clean_stop}, {steady, 0s, End::kill}},
+         true,
+         64_MiB,
+         2},
+        {"three_cores_snapshots",
+         4,
+         16_KiB,
+         4,
+         {{steady, 1s, End::clean_stop}, {deep, 0s, End::kill}},
+         true,
+         8_KiB,
+         3},
+        {"two_cores_snapshots_buffered",
+         3,
+         16_KiB,
+         4,
+         {{steady, 1s, End::kill}, {steady, 0s, End::clean_stop}},
+         false,
+         8_KiB,
+         2},
     };
     return all;
 }
@@ -262,7 +291,8 @@ TEST(Crash, RandomHistoriesWithSnapshotsKeepWhatWasAcknowledged) {
                           1,
                           {},
                           prng.below(3) != 0,
-                          prng.between(4, 40) * 1024};
+                          prng.between(4, 40) * 1024,
+                          static_cast<std::uint16_t>(1 + seed % 4)};
         for (std::uint64_t life = prng.between(1, 4); life > 0; --life) {
             Workload workload;
             workload.keys = prng.between(1, 100);

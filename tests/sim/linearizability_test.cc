@@ -16,18 +16,18 @@
 namespace kv::sim {
 namespace {
 
-constexpr std::uint64_t seeds_usual = 20'000;
+constexpr std::uint64_t seeds_usual = 14'000;
 /// Of checking one key; beyond it is undecided, which may be one key in a thousand.
 constexpr std::uint64_t steps_max = 1'000'000;
 /// Cores that a simulated node may have.
-constexpr std::uint16_t cores_max = 1;
+constexpr std::uint16_t cores_max = 4;
 
 /// Everything that a seed decides before the world begins.
 struct Plan {
     explicit Plan(std::uint64_t seed) {
         Prng prng = Prng::split(seed, "plan");
         cores = static_cast<std::uint16_t>(prng.between(1, cores_max));
-        shards = static_cast<std::uint16_t>(prng.between(1, 4));
+        shards = static_cast<std::uint16_t>(prng.between(1, 6));  // also fewer than cores
         clients = static_cast<std::uint32_t>(prng.between(2, 6));
         lives = prng.between(1, 4);
         client.keys = prng.between(1, 6);
@@ -37,11 +37,18 @@ struct Plan {
         client.value_bytes_max = std::size_t{1} << prng.between(4, 10);
         client.all_commands = prng.chance(0.6);
         client.pause_max = Duration(std::int64_t{1'000} << prng.below(15));
+        // Rings that are full all the time, and cores that hear of each other late.
+        if (prng.chance(0.7)) knobs.core.mailbox_slots_min = knobs.core.mailbox_slots_max = 1;
+        if (prng.chance(0.3)) knobs.core.doorbell = {100us, 5ms};
+        if (prng.chance(0.3)) knobs.core.stall_per_million = 20'000;
+        if (prng.chance(0.4)) snapshot_entries = prng.between(1, 30);
     }
     std::uint16_t cores = 1;
     std::uint16_t shards = 1;
     std::uint32_t clients = 2;
     std::uint64_t lives = 1;
+    std::uint64_t snapshot_entries = 0;  ///< a snapshot of a shard after so many; 0: none
+    io::SimKnobs knobs;
     ClientPlan client;
 };
 
@@ -51,6 +58,7 @@ Config config_of(const Plan& plan) {
     config.wal.segment_bytes = 32_KiB;
     config.wal.batch_bytes_max = 8_KiB;
     config.commit_timeout = 500ms;
+    config.snapshot.interval_entries = plan.snapshot_entries;
     return config;
 }
 
@@ -60,7 +68,7 @@ public:
         : seed_(seed),
           plan_(seed),
           prng_(Prng::split(seed, "trial")),
-          server_(seed, config_of(plan_)) {}
+          server_(seed, config_of(plan_), plan_.knobs, plan_.cores) {}
 
     struct Totals {
         std::size_t keys = 0;
@@ -69,6 +77,9 @@ public:
         std::size_t answered = 0;
         std::size_t crashes = 0;
         std::size_t steps = 0;
+        std::uint64_t snapshots = 0;
+        std::uint64_t messages = 0;    ///< between cores
+        std::uint64_t full_rings = 0;  ///< messages that found no room
     };
 
     /// What is wrong; empty: nothing.
@@ -80,6 +91,9 @@ public:
         totals.operations += report.operations;
         totals.answered += answered_;
         totals.crashes += crashes_;
+        totals.snapshots += snapshots_;
+        totals.messages += messages_;
+        totals.full_rings += full_rings_;
         totals.steps += report.steps;
         totals.keys += report.keys;
         totals.undecided += report.undecided.size();
@@ -102,7 +116,10 @@ private:
         if (!started && !crashed) wrong_ += "start: " + started.error().text() + "\n";
         // What the process before did not make durable is gone.
         if (started) history_.end_unknown(server_.world.now().time_since_epoch().count());
-        if (started) serve();
+        if (started) {
+            serve();
+            count();
+        }
         server_.world.cancel_crash(SimServer::server_node);  // the sweeps crash stops
         if (!crashed && started && prng_.chance(0.5)) {
             server_.stop();
@@ -122,6 +139,16 @@ private:
             reactor.spawn(clients.back()->run(server_.node().endpoint(), plan));
         }
         wait_for(clients);
+    }
+
+    void count() {
+        for (std::size_t i = 0; i < plan_.cores; ++i) {
+            const io::Mailboxes::Counters& mail =
+                server_.process().reactor(i).mailboxes().counters();
+            messages_ += mail.sent;
+            full_rings_ += mail.full_rings;
+            snapshots_ += server_.node().replicas(i).snapshot_facts().completed;
+        }
     }
 
     void wait_for(const std::vector<std::unique_ptr<HistoryClient>>& clients) {
@@ -163,6 +190,9 @@ private:
     std::uint32_t client_numbers_ = 0;
     std::size_t answered_ = 0;
     std::size_t crashes_ = 0;
+    std::uint64_t snapshots_ = 0;
+    std::uint64_t messages_ = 0;
+    std::uint64_t full_rings_ = 0;
 };
 
 std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
@@ -182,13 +212,16 @@ TEST(Linearizability, OfEveryKeyThroughCrashes) {
     }
     fmt::print(
         "{} seeds, {} crashes, {} operations of {} keys ({} undecided), {} requests answered, {} "
-        "steps of checking\n",
+        "steps of checking, {} snapshots, {} messages between cores, {} met a full ring\n",
         seeds, totals.crashes, totals.operations, totals.keys, totals.undecided, totals.answered,
-        totals.steps);
+        totals.steps, totals.snapshots, totals.messages, totals.full_rings);
     EXPECT_LE(totals.undecided, totals.keys / 1000);
     if (one == 0) {
         EXPECT_GT(totals.crashes, seeds / 2);
         EXPECT_GT(totals.answered, seeds * 30);
+        EXPECT_GT(totals.snapshots, seeds / 3);
+        EXPECT_GT(totals.messages, seeds * 30);
+        EXPECT_GT(totals.full_rings, seeds * 3);
     }
 }
 
