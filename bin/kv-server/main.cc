@@ -104,10 +104,7 @@ private:
     io::Task<void> serve() {
         auto started = co_await node_->start();
         if (!started) {
-            const bool full = started.error().code == Errc::no_space;
-            log::critical(started.error().text() + (full ? ": make room on the disk, then start "
-                                                           "again"
-                                                         : ""));
+            log::critical(started.error().text());
             exit_code_ = exit_code_of(started.error());
             reactor_->stop();
             co_return;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/wal/reshard.h"
 #include "proto/base/checksum.h"
 
 namespace kv {
@@ -181,8 +182,25 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
                         "cannot change later, set it back",
                         path_, identity_.shards, shards));
     }
+    // Before anything is written: they may have filled the disk.
+    KV_CO_CHECK(co_await remove_left_over(reactor));
     ++identity_.boot;
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+}
+
+/// Other generations than the log's are what a crash left, before or behind note_generation().
+io::Task<Status> DataDirectory::remove_left_over(io::Reactor& reactor) {
+    KV_CO_TRY(const std::vector<std::string> names,
+              co_await io::list_directory(reactor, wal_directory()));
+    const bool any = std::ranges::any_of(names, [&](const std::string& name) {
+        const auto file = wal::SegmentFile::parse(name);
+        return file && file->generation == identity_.generation;
+    });
+    const bool expected = std::ranges::any_of(
+        identity_.segments, [](SegmentSeq segment) { return segment.value() != 0; });
+    // An identity without its log may be an old one: then the others are the log.
+    if (expected && !any) co_return Status{};
+    co_return co_await wal::remove_generations(reactor, wal_directory(), identity_.generation);
 }
 
 io::Task<Status> DataDirectory::note_segments(io::Reactor& reactor,
@@ -195,7 +213,9 @@ io::Task<Status> DataDirectory::note_generation(io::Reactor& reactor,
                                                 std::vector<SegmentSeq> segments) {
     ++identity_.generation;
     identity_.segments = std::move(segments);
-    co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+    KV_CO_CHECK(
+        co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_)));
+    co_return co_await wal::remove_generations(reactor, wal_directory(), identity_.generation);
 }
 
 io::Task<void> DataDirectory::close() {

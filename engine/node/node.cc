@@ -43,19 +43,27 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     self.client_port = config_.client.port;
     options.configuration.members.push_back(self);
     options.permit = parts_[core].get();
-    options.wal.directory = directory_.wal_directory();
-    options.wal.store = identity.store;
-    options.wal.generation = identity.generation;
-    options.wal.core = static_cast<std::uint32_t>(core);
-    options.wal.epoch = Epoch(identity.boot);
-    options.wal.known_segment = identity.segments[core];
-    options.wal.segment_bytes = config_.wal.segment_bytes;
-    options.wal.batch_bytes_max = config_.wal.batch_bytes_max;
+    options.wal = wal_options(core);
     options.wal.bytes_max = config_.wal.bytes_max / cores;
     options.snapshot_directory = directory_.snapshot_directory();
     options.snapshot_limits.log_bytes = config_.snapshot.wal_bytes;
     options.snapshot_limits.entries = config_.snapshot.interval_entries;
-    options.wal.try_direct = config_.wal.sync != WalSync::fdatasync;
+    return options;
+}
+
+/// Of the generation that the directory has.
+wal::WalOptions Node::wal_options(std::size_t core) const {
+    const Identity& identity = directory_.identity();
+    wal::WalOptions options;
+    options.directory = directory_.wal_directory();
+    options.store = identity.store;
+    options.generation = identity.generation;
+    options.core = static_cast<std::uint32_t>(core);
+    options.epoch = Epoch(identity.boot);
+    if (core < identity.cores()) options.known_segment = identity.segments[core];
+    options.segment_bytes = config_.wal.segment_bytes;
+    options.batch_bytes_max = config_.wal.batch_bytes_max;
+    options.try_direct = config_.wal.sync != WalSync::fdatasync;
     return options;
 }
 
@@ -70,6 +78,21 @@ ServerFacts Node::server_facts() const {
     return facts;
 }
 
+namespace {
+/// The system's words name the file and the reason, not the remedy.
+std::unexpected<Error> start_error(const Error& error) {
+    if (error.code != Errc::no_space) return fail(error);
+    return fail(error.code, error.text() + ": make room on the disk, then start again");
+}
+
+void report_cut(const wal::RecoveryReport& report) {
+    if (report.cut_file.empty()) return;
+    log::info("cut the end of the log, which nothing proves to have been acknowledged",
+              log::field("file", report.cut_file), log::field("offset", report.cut_offset),
+              log::field("reason", report.cut_reason));
+}
+}  // namespace
+
 io::Task<Result<StartReport>> Node::start() {
     StartReport report;
     const auto cores = static_cast<std::uint16_t>(parts_.size());
@@ -83,10 +106,7 @@ io::Task<Result<StartReport>> Node::start() {
     for (const auto& part : parts_) {
         const wal::RecoveryReport& one = **part->recovered;
         report.recovery.add(one);
-        if (one.cut_file.empty()) continue;
-        log::info("cut the end of the log, which nothing proves to have been acknowledged",
-                  log::field("file", one.cut_file), log::field("offset", one.cut_offset),
-                  log::field("reason", one.cut_reason));
+        report_cut(one);
     }
     report.keys = keys();
     KV_CO_CHECK(co_await acceptor_->listen());
@@ -97,13 +117,58 @@ io::Task<Result<StartReport>> Node::start() {
     co_return report;
 }
 
+/// Another number of cores wrote the log: writes it once more, for those that there are now.
+io::Task<Status> Node::bring_into_generation() {
+    const std::uint16_t before = directory_.identity().cores();
+    const std::size_t now = parts_.size();
+    const Instant begun = reactor_.backend().now();
+    log::info(
+        fmt::format("the log of {} cores is brought into a new generation for {}", before, now));
+    wal::ReshardOptions options;
+    for (std::size_t i = 0; i < before; ++i) options.from.push_back(wal_options(i));
+    for (std::size_t i = 0; i < now; ++i) {
+        wal::WalOptions to = wal_options(i);
+        ++to.generation;
+        to.known_segment = SegmentSeq(0);
+        to.epoch = Epoch(to.epoch.value() - 1);  // written before this life of it
+        options.to.push_back(std::move(to));
+    }
+    const Placement placement(static_cast<std::uint16_t>(directory_.identity().shards),
+                              static_cast<std::uint16_t>(now));
+    options.core_of = [placement](GroupId group) -> std::optional<std::uint32_t> {
+        ShardId shard;
+        if (!placement.shard_of(group, shard)) return std::nullopt;
+        return placement.core_of(shard).value();
+    };
+    resharder_ = std::make_unique<wal::Resharder>(reactor_, std::move(options));
+    Result<wal::Resharded> made = co_await resharder_->run();
+    Status status;
+    if (!made) status = fail(made.error());
+    if (made) {
+        resharder_.reset();
+        for (const wal::RecoveryReport& one : made->reports) report_cut(one);
+        status = co_await directory_.note_generation(reactor_, std::move(made->segments));
+    }
+    if (!status && status.error().code == Errc::no_space) {
+        co_return fail(
+            Errc::no_space,
+            fmt::format("there is no room to bring the log of {} cores into a new generation for "
+                        "{}: make room on the disk, or set reactor.cores = {}; no data was changed",
+                        before, now, before));
+    }
+    if (!status) co_return status;
+    const Duration taken = reactor_.backend().now() - begun;
+    log::info(
+        "the new generation is the log", log::field("generation", directory_.identity().generation),
+        log::field("cores", now),
+        log::field("ms", std::chrono::duration_cast<std::chrono::milliseconds>(taken).count()));
+    co_return Status{};
+}
+
 /// Makes the parts, each on its core, and brings all of them to the end of their logs.
 io::Task<Status> Node::recover() {
-    const std::uint16_t cores = directory_.identity().cores();
-    if (cores != parts_.size()) {
-        co_return fail(Errc::foreign,
-                       fmt::format("{} was written by {} cores: set reactor.cores = {}",
-                                   config_.node.data_dir, cores, cores));
+    if (directory_.identity().cores() != parts_.size()) {
+        KV_CO_CHECK(co_await bring_into_generation());
     }
     const ServerFacts facts = server_facts();
     for (std::size_t i = 0; i < parts_.size(); ++i) {
@@ -126,7 +191,7 @@ io::Task<Status> Node::recover() {
     co_await for_all(&Node::recover_part);
     std::vector<SegmentSeq> segments;
     for (const auto& part : parts_) {
-        if (!*part->recovered) co_return fail(part->recovered->error());
+        if (!*part->recovered) co_return start_error(part->recovered->error());
         segments.push_back(part->replicas->log().current_segment());
     }
     co_return co_await directory_.note_segments(reactor_, std::move(segments));

@@ -15,6 +15,7 @@
 #include "engine/node/data_directory.h"
 #include "engine/node/server.h"
 #include "engine/replica/replica_set.h"
+#include "engine/wal/reshard.h"
 #include "io/call.h"
 #include "io/event.h"
 #include "io/reactor.h"
@@ -83,8 +84,10 @@ private:
     void on_message(CoreId from, const io::Message& message) noexcept override;
     void on_failed(const Error& error) noexcept;
     io::Task<void> take_permit();
+    wal::WalOptions wal_options(std::size_t core) const;
     ReplicaSetOptions replica_set_options(std::size_t core);
     ServerFacts server_facts() const;
+    io::Task<Status> bring_into_generation();
     io::Task<Status> recover();
     io::Task<void> recover_part(Part* part);
     io::Task<void> stop_server(Part* part);
@@ -96,7 +99,8 @@ private:
     const Config config_;
     const std::uint64_t process_id_;
     DataDirectory directory_;
-    std::vector<std::unique_ptr<Part>> parts_;  ///< by core
+    std::unique_ptr<wal::Resharder> resharder_;  ///< after it has failed: it may be at work still
+    std::vector<std::unique_ptr<Part>> parts_;   ///< by core
     std::unique_ptr<Acceptor> acceptor_;
     std::optional<Error> failure_;
     io::Semaphore permits_;      ///< to write a snapshot: one at a time on a node

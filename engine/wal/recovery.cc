@@ -33,8 +33,8 @@ struct Image {
 
 class Recovery {
 public:
-    Recovery(io::Reactor& reactor, const WalOptions& options, RecoverySink& sink)
-        : reactor_(reactor), options_(options), sink_(sink) {}
+    Recovery(io::Reactor& reactor, const WalOptions& options, RecoverySink& sink, Purpose purpose)
+        : reactor_(reactor), options_(options), sink_(sink), purpose_(purpose) {}
 
     io::Task<Result<Recovered>> run();
 
@@ -58,6 +58,7 @@ private:
     io::Reactor& reactor_;
     const WalOptions& options_;
     RecoverySink& sink_;
+    const Purpose purpose_;
     std::vector<Candidate> chain_;   ///< segments of the log, oldest first
     std::vector<Candidate> others_;  ///< spares, and what the torn start of a segment left
     Image image_;
@@ -87,9 +88,12 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
     candidate.path = options_.directory + "/" + name.name();
     KV_CO_TRY(const io::FileInfo info, co_await io::stat_file(reactor_, candidate.path));
     candidate.file.bytes = info.bytes;
-    KV_CO_TRY(io::File file, co_await io::File::open(reactor_, candidate.path, io::open_write));
+    const bool start = purpose_ == Purpose::start;
+    const std::uint32_t flags = start ? io::open_write : 0u;
+    KV_CO_TRY(io::File file, co_await io::File::open(reactor_, candidate.path, flags));
     // What a crash left in the page cache must not be believed before it is on the disk.
-    Status synced = co_await file.sync();
+    Status synced;
+    if (start) synced = co_await file.sync();
     AlignedBuffer block(segment_header_bytes);
     const MutableBytes to = block.first(segment_header_bytes);
     Result<std::size_t> read = std::size_t{0};
@@ -130,7 +134,9 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
 }
 
 io::Task<Status> Recovery::look_at_files() {
-    KV_CO_CHECK(co_await io::sync_directory(reactor_, options_.directory));
+    if (purpose_ == Purpose::start) {
+        KV_CO_CHECK(co_await io::sync_directory(reactor_, options_.directory));
+    }
     KV_CO_TRY(const std::vector<std::string> names,
               co_await io::list_directory(reactor_, options_.directory));
     for (const std::string& name : names) {
@@ -371,6 +377,9 @@ io::Task<Status> Recovery::read_segment(std::size_t position_in_chain) {
             case Verdict::accept: break;
         }
         KV_CO_CHECK(deliver(segment, *batch, payload));
+        if (sink_.full()) {
+            KV_CO_CHECK(co_await sink_.make_room());
+        }
         epoch_ = batch->epoch;
         after_clean_ = (batch->flags & batch_clean) != 0;
         proven_ = std::max(proven_, batch->synced_lsn);
@@ -433,7 +442,9 @@ io::Task<Result<Recovered>> Recovery::run() {
     for (std::size_t i = 0; i < chain_.size(); ++i) {
         KV_CO_CHECK(co_await read_segment(i));
     }
-    KV_CO_CHECK(co_await rewrite_unproven());
+    if (purpose_ == Purpose::start) {
+        KV_CO_CHECK(co_await rewrite_unproven());
+    }
     classify_spares();
     out_.position.next_segment = highest_.next();
     co_return std::move(out_);
@@ -448,8 +459,8 @@ Verdict decide(const PositionFacts& facts) noexcept {
 }
 
 io::Task<Result<Recovered>> recover(io::Reactor& reactor, const WalOptions& options,
-                                    RecoverySink& sink) {
-    Recovery recovery(reactor, options, sink);
+                                    RecoverySink& sink, Purpose purpose) {
+    Recovery recovery(reactor, options, sink, purpose);
     co_return co_await recovery.run();
 }
 

@@ -59,6 +59,9 @@ class RecoverySink {
 public:
     /// `segment` holds the record.
     virtual Status on_record(const Record& record, Lsn lsn, SegmentSeq segment) = 0;
+    /// Asked between batches: while it is so, recovery waits for make_room() before it reads on.
+    virtual bool full() const noexcept { return false; }
+    virtual io::Task<Status> make_room() { co_return Status{}; }
 
 protected:
     ~RecoverySink() = default;
@@ -84,6 +87,12 @@ struct RecoveryReport {
     }
 };
 
+/// What a log is read for.
+enum class Purpose : std::uint8_t {
+    start,    ///< to go on with it
+    inspect,  ///< only to look at it: nothing is synced or written, files are opened for reading
+};
+
 struct Recovered {
     WalPosition position;
     RecoveryReport report;
@@ -96,6 +105,6 @@ struct Recovered {
 /// before options.known_segment; `foreign`, the files belong to another store or a newer version;
 /// `io`; or the sink's.
 io::Task<Result<Recovered>> recover(io::Reactor& reactor, const WalOptions& options,
-                                    RecoverySink& sink);
+                                    RecoverySink& sink, Purpose purpose = Purpose::start);
 
 }  // namespace kv::wal

@@ -1,0 +1,218 @@
+#include "engine/wal/reshard.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "io/await.h"
+
+namespace kv::wal {
+
+namespace {
+
+constexpr std::uint64_t segment_file_bytes_max = std::uint64_t{256} << 20;
+/// Hard states and marks are small: those of all groups fit the first batch of a segment.
+constexpr std::size_t newest_bytes_max = 64;
+constexpr std::string_view temporary_suffix = ".tmp";
+
+/// The segment file that `name` is, or was to become.
+std::optional<SegmentFile> parse_any(std::string_view name) {
+    if (name.ends_with(temporary_suffix)) name.remove_suffix(temporary_suffix.size());
+    return SegmentFile::parse(name);
+}
+
+}  // namespace
+
+/// One of the new logs.
+struct Resharder::Output final : WalClient {
+    /// What only the newest counts of.
+    struct Newest {
+        std::string hard_state;
+        std::string mark;
+    };
+
+    Output(io::Reactor& reactor, WalOptions options) : wal(reactor, std::move(options), *this) {}
+
+    void on_durable(Ticket ticket) noexcept override { durable = ticket; }
+    void on_failed(const Error& error) noexcept override { failure = error; }
+    void stage_rotation() noexcept override { static_cast<void>(stage_newest()); }
+
+    Ticket stage_newest() {
+        Ticket ticket = 0;
+        for (const auto& [group, newest] : groups) {
+            if (!newest.hard_state.empty()) {
+                ticket = wal.stage(RecordKind::hard_state, group, as_bytes(newest.hard_state));
+            }
+            if (!newest.mark.empty()) {
+                ticket = wal.stage(RecordKind::snapshot_mark, group, as_bytes(newest.mark));
+            }
+        }
+        return ticket;
+    }
+    /// There is no room for what is staged.
+    bool full_disk() const noexcept { return wal.read_only() && wal.stuck(); }
+
+    std::map<GroupId, Newest> groups;
+    Wal wal;
+    Ticket staged = 0;
+    Ticket durable = 0;
+    std::optional<Error> failure;
+};
+
+/// Takes what is read from the old logs.
+class Resharder::Input final : public RecoverySink {
+public:
+    explicit Input(Resharder& owner) noexcept : owner_(owner) {}
+
+    Status on_record(const Record& record, Lsn, SegmentSeq) override {
+        const auto core = owner_.options_.core_of(record.group);
+        if (!core) {
+            return fail(Errc::foreign,
+                        fmt::format("a record of group {}, which is none of this node",
+                                    record.group.value()));
+        }
+        Output& output = *owner_.outputs_[*core];
+        switch (record.kind) {
+            case RecordKind::hard_state:
+                return keep(record, output.groups[record.group].hard_state);
+            case RecordKind::snapshot_mark: return keep(record, output.groups[record.group].mark);
+            case RecordKind::entries:
+            case RecordKind::log_reset: break;
+        }
+        if (record.payload.size() > output.wal.record_bytes_max()) {
+            return fail(Errc::damaged, fmt::format("a record of {} bytes, more than any segment "
+                                                   "here has room for",
+                                                   record.payload.size()));
+        }
+        output.staged = output.wal.stage(record.kind, record.group, record.payload);
+        owner_.staged_bytes_ += record_bytes(record.payload.size());
+        return {};
+    }
+    bool full() const noexcept override { return owner_.staged_bytes_ >= staged_bytes_max; }
+    io::Task<Status> make_room() override { return owner_.settle(); }
+
+private:
+    static Status keep(const Record& record, std::string& newest) {
+        if (record.payload.size() > newest_bytes_max) {
+            return fail(Errc::damaged,
+                        fmt::format("a record of kind {} with {} bytes",
+                                    static_cast<int>(record.kind), record.payload.size()));
+        }
+        newest = as_text(record.payload);
+        return {};
+    }
+
+    Resharder& owner_;
+};
+
+Resharder::Resharder(io::Reactor& reactor, ReshardOptions options)
+    : reactor_(reactor), options_(std::move(options)) {}
+
+Resharder::~Resharder() = default;
+
+const Error* Resharder::failure() const noexcept {
+    for (const auto& output : outputs_) {
+        if (output->failure) return &*output->failure;
+    }
+    return nullptr;
+}
+
+/// Fits the new segments to the old ones.
+io::Task<Status> Resharder::look_at_directory() {
+    const std::string directory = options_.from.front().directory;
+    std::uint64_t largest = 0;
+    KV_CO_TRY(const std::vector<std::string> names,
+              co_await io::list_directory(reactor_, directory));
+    for (const std::string& name : names) {
+        const auto file = parse_any(name);
+        if (!file) continue;
+        const std::string path = directory + "/" + name;
+        if (file->generation == options_.to.front().generation) {
+            co_return fail(
+                Errc::damaged,
+                fmt::format("{} is of a later generation than the data directory knows: restore "
+                            "its file \"identity\" from the same backup as its logs, or move the "
+                            "data directory away to start empty",
+                            path));
+        }
+        if (file->generation != options_.from.front().generation) continue;
+        KV_CO_TRY(const io::FileInfo info, co_await io::stat_file(reactor_, path));
+        largest = std::max(largest, info.bytes);
+    }
+    largest = std::min(round_up(largest, io::block_bytes), segment_file_bytes_max);
+    for (WalOptions& to : options_.to) to.segment_bytes = std::max(to.segment_bytes, largest);
+    co_return Status{};
+}
+
+/// Until all that was staged is durable.
+io::Task<Status> Resharder::settle() {
+    while (true) {
+        bool durable = true;
+        for (const auto& output : outputs_) {
+            output->wal.flush();
+            durable = durable && output->durable >= output->staged;
+            if (output->failure) co_return fail(*output->failure);
+            if (output->full_disk()) co_return fail(Errc::no_space, "no room for a segment");
+        }
+        if (durable) break;
+        co_await io::SleepAwaiter(reactor_, look_period);
+    }
+    staged_bytes_ = 0;
+    co_return Status{};
+}
+
+io::Task<Status> Resharder::copy(std::vector<RecoveryReport>* reports) {
+    for (const auto& output : outputs_) {
+        WalPosition empty;
+        KV_CO_CHECK(co_await output->wal.open(std::move(empty)));
+    }
+    Input input(*this);
+    for (const WalOptions& from : options_.from) {
+        KV_CO_TRY(Recovered recovered, co_await recover(reactor_, from, input));
+        reports->push_back(std::move(recovered.report));
+    }
+    for (const auto& output : outputs_) {
+        output->staged = std::max(output->staged, output->stage_newest());
+    }
+    co_return co_await settle();
+}
+
+io::Task<Result<Resharded>> Resharder::run() {
+    KV_CO_CHECK(co_await look_at_directory());
+    for (const WalOptions& to : options_.to) {
+        outputs_.push_back(std::make_unique<Output>(reactor_, to));
+    }
+    Resharded out;
+    const Status copied = co_await copy(&out.reports);
+    for (const auto& output : outputs_) {
+        if (failure() == nullptr) co_await output->wal.stop();
+    }
+    if (const Error* const error = failure()) co_return fail(*error);
+    if (!copied) {
+        const auto& from = options_.from.front();
+        KV_CO_CHECK(co_await remove_generations(reactor_, from.directory, from.generation));
+        co_return fail(copied.error());
+    }
+    for (const auto& output : outputs_) out.segments.push_back(output->wal.current_segment());
+    co_return std::move(out);
+}
+
+io::Task<Status> remove_generations(io::Reactor& reactor, std::string directory,
+                                    std::uint64_t kept) {
+    KV_CO_TRY(const std::vector<std::string> names,
+              co_await io::list_directory(reactor, directory));
+    bool removed = false;
+    for (const std::string& name : names) {
+        const auto file = parse_any(name);
+        if (!file || file->generation == kept) continue;
+        KV_CO_CHECK(co_await io::remove_file(reactor, directory + "/" + name));
+        removed = true;
+    }
+    if (removed) {
+        KV_CO_CHECK(co_await io::sync_directory(reactor, directory));
+    }
+    co_return Status{};
+}
+
+}  // namespace kv::wal
