@@ -98,9 +98,7 @@ Duration Reactor::idle_time(Instant now) const noexcept {
 void Reactor::count_turn(Instant end) noexcept {
     const Duration busy = end - now_;
     counters_.busy += busy;
-    const auto us = static_cast<std::uint64_t>(busy.count()) / 1000;
-    const auto klass = static_cast<std::size_t>(std::bit_width(us));
-    ++counters_.busy_turns[std::min(klass, Counters::busy_classes - 1)];
+    count_duration(counters_.busy_turns, busy);
 }
 
 /// Whether there is something to do before `wait` or the time for looking is over.

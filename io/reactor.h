@@ -14,6 +14,7 @@
 #include "io/mailboxes.h"
 #include "io/task.h"
 #include "io/timer.h"
+#include "proto/base/duration_classes.h"
 #include "proto/base/ids.h"
 
 namespace kv::io {
@@ -88,10 +89,7 @@ public:
         /// Time from the return of the kernel to the next entry, of all turns. In a simulation no
         /// time passes in a turn.
         Duration busy{};
-        /// Turns by that time: [0] counts those below 1 us, [i] those below 2^i us, and the last
-        /// one all that took longer.
-        static constexpr std::size_t busy_classes = 24;
-        std::array<std::uint64_t, busy_classes> busy_turns{};
+        DurationCounts busy_turns{};  ///< turns by that time
     };
     const Counters& counters() const noexcept { return counters_; }
 

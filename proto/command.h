@@ -108,10 +108,11 @@ enum class Verb : std::uint8_t {
     readonly = 91,
     readwrite = 92,
     asking = 93,
+    bgsave = 94,  ///< [SCHEDULE]
 };
 
 /// The last verb: all numbers from 1 to it are verbs.
-inline constexpr Verb verb_last = Verb::asking;
+inline constexpr Verb verb_last = Verb::bgsave;
 
 /// How a reply is to be written. A connection speaks one family for good; within binary, each
 /// request says whether it is an extended frame, and within RESP, HELLO changes the version.

@@ -131,6 +131,18 @@ private:
     io::Task<void> count_keys(const Job& job, std::string& out);
     io::Task<void> pick_key(const Job& job, std::string& out);
 
+    // Requests about the node, the same way: connection_node.cc.
+    static bool concerns_all_cores(Verb verb) noexcept;
+    io::Task<void> run_node_job(const Job& job, std::string& out);
+    template <typename Visit>
+    io::Task<void> visit_cores(Visit* visit);
+    io::Task<std::vector<CoreFacts>> gather_facts();
+    io::Task<void> list_clients(const Job& job, std::string& out);
+    io::Task<void> kill_clients(const Job& job, std::string& out);
+    io::Task<void> set_settings(const Job& job, std::string& out);
+    io::Task<void> answer_slow_commands(const Job& job, std::string& out);
+    io::Task<void> take_snapshots(const Job& job, std::string& out);
+
     static void refuse_long_reply(std::string_view command, std::size_t bytes_max,
                                   ReplyWriter& reply);
 

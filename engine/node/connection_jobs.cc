@@ -80,9 +80,10 @@ io::Task<void> Connection::run_job(Job job) {
         case Verb::keys: co_await collect_keys(job, out); break;
         case Verb::scan: co_await scan_page(job, out); break;
         case Verb::randomkey: co_await pick_key(job, out); break;
+        case Verb::dbsize: co_await count_keys(job, out); break;
         default:
-            KV_ASSERT(job.verb == Verb::dbsize);
-            co_await count_keys(job, out);
+            KV_ASSERT(concerns_all_cores(job.verb));
+            co_await run_node_job(job, out);
             break;
     }
     --outstanding_;

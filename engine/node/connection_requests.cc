@@ -59,6 +59,7 @@ bool has_one_key(const Request& request) noexcept {
 /// Adds a request to the batch, or executes it behind the batch.
 void Connection::stage(const Request& request, std::string_view input) {
     ++services_.counters.requests;
+    ++services_.counters.calls[static_cast<std::size_t>(request.verb)];
     const bool batched = is_batched(request, input);
     if (!batched) execute_batch();
     if (!is_plain(request)) {
@@ -153,7 +154,8 @@ void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard
         write(request, shard);
     } else if (request.verb == Verb::get || is_key_read(request)) {
         read(request, hash, shard);
-    } else if (kind == CommandClass::wide_read && !can_answer_at_once(request)) {
+    } else if ((kind == CommandClass::wide_read && !can_answer_at_once(request)) ||
+               concerns_all_cores(request.verb)) {
         park(request);
     } else if (pipeline_.empty()) {
         answer(request, output_);

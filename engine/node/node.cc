@@ -67,7 +67,7 @@ wal::WalOptions Node::wal_options(std::size_t core) const {
     return options;
 }
 
-ServerFacts Node::server_facts() const {
+ServerFacts Node::server_facts() {
     ServerFacts facts;
     facts.store = directory_.identity().store;
     facts.node = config_.node.id;
@@ -75,6 +75,8 @@ ServerFacts Node::server_facts() const {
     facts.backend = reactor_.backend().describe();
     facts.process_id = process_id_;
     facts.cores = static_cast<std::uint16_t>(parts_.size());
+    facts.shards = static_cast<std::uint16_t>(directory_.identity().shards);
+    facts.started_s = reactor_.wall_ns() / 1'000'000'000;
     return facts;
 }
 
@@ -111,7 +113,10 @@ io::Task<Result<StartReport>> Node::start() {
     report.keys = keys();
     KV_CO_CHECK(co_await acceptor_->listen());
     for (const auto& part : parts_) {
-        auto tell = [&](io::Reactor&) { part->server->set_port(acceptor_->endpoint().port); };
+        auto tell = [&](io::Reactor&) {
+            part->server->set_port(acceptor_->endpoint().port);
+            part->server->loading = false;
+        };
         co_await io::call_on(reactor_, part->reactor.core(), tell);
     }
     co_return report;
@@ -250,6 +255,12 @@ std::uint64_t Node::keys() const noexcept {
     std::uint64_t keys = 0;
     for (const auto& part : parts_) keys += part->replicas->keys();
     return keys;
+}
+
+std::string Node::info(std::span<const std::string_view> sections) {
+    std::vector<CoreFacts> cores;
+    for (const auto& part : parts_) cores.push_back(part->server->core_facts());
+    return render_info(parts_.front()->server->node_facts(), cores, sections);
 }
 
 std::uint64_t Node::digest() const noexcept {

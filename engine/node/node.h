@@ -55,6 +55,8 @@ public:
     std::uint16_t shards() const noexcept { return parts_.front()->replicas->shards(); }
     const Store& store(ShardId shard) const noexcept;
     std::uint64_t keys() const noexcept;
+    /// INFO with `sections`.
+    std::string info(std::span<const std::string_view> sections);
     /// Of all stores together. O(n).
     std::uint64_t digest() const noexcept;
 
@@ -86,7 +88,7 @@ private:
     io::Task<void> take_permit();
     wal::WalOptions wal_options(std::size_t core) const;
     ReplicaSetOptions replica_set_options(std::size_t core);
-    ServerFacts server_facts() const;
+    ServerFacts server_facts();
     io::Task<Status> bring_into_generation();
     io::Task<Status> recover();
     io::Task<void> recover_part(Part* part);

@@ -1,29 +1,19 @@
 #pragma once
 
 /// Server: the clients of one core. It owns their connections, carries to them what became of their
-/// requests, and answers what concerns the node as a whole (INFO, CONFIG GET, COMMAND). Owner core
-/// only.
+/// requests, and knows this core's part of what concerns the node as a whole. Owner core only.
 
 #include <memory>
 #include <vector>
 
 #include "engine/node/connection.h"
+#include "engine/node/info.h"
 #include "engine/node/router.h"
 #include "engine/node/services.h"
 #include "io/event.h"
 #include "io/socket.h"
 
 namespace kv {
-
-struct ServerFacts {
-    StoreId store;
-    NodeId node;
-    std::string data_dir;
-    std::string backend;
-    std::uint64_t process_id = 0;
-    std::uint16_t port = 0;
-    std::uint16_t cores = 1;
-};
 
 class Acceptor;
 
@@ -60,17 +50,17 @@ public:
     void mark(Connection& connection) noexcept override;
     void on_gone(Connection& connection) noexcept override;
     void answer_node(const Request& request, Connection& asker, ReplyWriter& reply) override;
-    /// INFO: the sections whose names are in `sections`, all when there are none.
-    std::string info(std::span<const std::string_view> sections);
+    NodeFacts node_facts() override;
+    CoreFacts core_facts() override;
+    void list_clients(const ClientFilter& filter, std::vector<ClientInfo>& out) override;
+    std::int64_t kill_clients(const ClientFilter& filter, const Connection& asker,
+                              std::uint64_t asker_id) override;
+    void apply_settings(const Config& changed) override;
+    void reset_statistics() override;
     std::size_t connections() const noexcept { return connections_.size(); }
 
 private:
-    void answer_client_list(const Request& request, ReplyWriter& reply);
-    void answer_client_kill(const Request& request, Connection& asker, ReplyWriter& reply);
     void answer_config_get(const Request& request, ReplyWriter& reply);
-    void answer_config_set(const Request& request, ReplyWriter& reply);
-    void apply_settings(const Config& changed);
-    void reset_statistics();
     void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept override;
     void on_refused(const Waiter& waiter, Errc reason) noexcept override;
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept override;

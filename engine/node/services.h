@@ -19,6 +19,10 @@ namespace kv {
 
 class Connection;
 class Router;
+struct ClientFilter;
+struct ClientInfo;
+struct CoreFacts;
+struct NodeFacts;
 
 struct Counters {
     std::uint64_t connections_received = 0;
@@ -31,6 +35,7 @@ struct Counters {
     std::uint64_t misses = 0;
     std::uint64_t sends = 0;
     std::uint64_t timeouts = 0;
+    std::array<std::uint64_t, static_cast<std::size_t>(verb_last) + 1> calls{};  ///< by verb
 };
 
 /// A request that waits for its batch to be whole, with what was looked up for it.
@@ -73,6 +78,7 @@ public:
     RequestBatch batch;
     Prng prng;  ///< seeded by the backend
     std::uint64_t clients_begun = 0;
+    bool loading = true;    ///< the replicas of some core are not recovered: they are not touched
     bool stopping = false;  ///< no new request is begun
     /// Of all cores, by core; set by the Node. Another's is touched in a call on its core only.
     std::vector<Services*> of_core;
@@ -87,8 +93,19 @@ public:
     virtual void mark(Connection& connection) noexcept = 0;
     /// The connection is closed; it is destroyed when it is gone().
     virtual void on_gone(Connection& connection) noexcept = 0;
-    /// Commands of class node: about the whole of it.
+    /// Commands of class node that one core can answer alone.
     virtual void answer_node(const Request& request, Connection& asker, ReplyWriter& reply) = 0;
+
+    // This core's part of the others: they visit all cores (connection_node.cc).
+    virtual NodeFacts node_facts() = 0;
+    virtual CoreFacts core_facts() = 0;
+    /// Those that match, behind what `out` holds.
+    virtual void list_clients(const ClientFilter& filter, std::vector<ClientInfo>& out) = 0;
+    /// Closes those that match, but not `asker`, and returns how many match.
+    virtual std::int64_t kill_clients(const ClientFilter& filter, const Connection& asker,
+                                      std::uint64_t asker_id) = 0;
+    virtual void apply_settings(const Config& changed) = 0;
+    virtual void reset_statistics() = 0;
 
 protected:
     Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others)

@@ -46,6 +46,13 @@ std::vector<std::string> slow_words(Verb verb, Args args, std::size_t more) {
     return words;
 }
 
+void keep_newest(std::vector<const SlowCommand*>& entries, std::size_t entries_max) {
+    std::ranges::sort(entries, [](const SlowCommand* a, const SlowCommand* b) {
+        return a->unix_s != b->unix_s ? a->unix_s > b->unix_s : a->id > b->id;
+    });
+    entries.resize(std::min(entries.size(), entries_max));
+}
+
 void answer_slowlog(Args args, std::vector<const SlowCommand*> entries, ReplyWriter& reply) {
     std::int64_t count = shown_default;
     if (args.size() > 1) {
@@ -60,9 +67,6 @@ void answer_slowlog(Args args, std::vector<const SlowCommand*> entries, ReplyWri
         }
         count = *given;
     }
-    std::ranges::sort(entries, [](const SlowCommand* a, const SlowCommand* b) {
-        return a->unix_s != b->unix_s ? a->unix_s > b->unix_s : a->id > b->id;
-    });
     if (count >= 0) entries.resize(std::min(entries.size(), static_cast<std::size_t>(count)));
     reply.compose([&](resp::Writer& out) {
         out.array(entries.size());

@@ -43,7 +43,10 @@ private:
 /// that are not in `args`.
 std::vector<std::string> slow_words(Verb verb, Args args, std::size_t more = 0);
 
-/// SLOWLOG GET, from the entries of all cores.
+/// Leaves the newest `entries_max`, newest first.
+void keep_newest(std::vector<const SlowCommand*>& entries, std::size_t entries_max);
+
+/// SLOWLOG GET, from the entries of all cores, newest first.
 void answer_slowlog(Args args, std::vector<const SlowCommand*> entries, ReplyWriter& reply);
 
 }  // namespace kv

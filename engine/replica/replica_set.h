@@ -86,6 +86,8 @@ public:
     /// How far open() has come.
     const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
     SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
+    /// Takes a snapshot of every shard of this core. False: that is under way already.
+    bool take_snapshots() { return snapshots_.ask_all(); }
     const Slab& slab() const noexcept { return slab_; }
     /// Keys of all shards of this core.
     std::uint64_t keys() const noexcept;
@@ -100,6 +102,9 @@ private:
     void stage_rotation() noexcept override;
     void on_failed(const Error& error) noexcept override;
     // wal::RecoverySink
+    void on_progress(std::uint64_t bytes_done, std::uint64_t bytes_total) override {
+        snapshots_.note_log_read(bytes_done, bytes_total);
+    }
     Status on_record(const wal::Record& record, Lsn lsn, SegmentSeq segment) override;
     // io::TurnHook
     void at_turn_end() override;

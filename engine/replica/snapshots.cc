@@ -115,6 +115,29 @@ bool Snapshots::pressed() const {
 
 // --- taking snapshots ----------------------------------------------------------------------------
 
+bool Snapshots::ask_all() {
+    if (!asked_.empty() || facts_.running) return false;
+    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+        if (replicas_[i] && has_changed(ShardId(i))) asked_.push_back(ShardId(i));
+    }
+    if (asked_.empty()) note_saved();
+    wake_.set();
+    return true;
+}
+
+bool Snapshots::has_changed(ShardId shard) const {
+    return replica(shard).group().applied() != shards_[shard.value()].facts.index;
+}
+
+/// `shard` has a snapshot.
+void Snapshots::end_asked(ShardId shard) {
+    if (std::erase(asked_, shard) != 0 && asked_.empty()) note_saved();
+}
+
+void Snapshots::note_saved() {
+    facts_.saved_ms = static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
+}
+
 std::vector<ShardId> Snapshots::choose() const {
     if (retry_timer_.armed()) return {};
     const bool log_is_long = pressed();
@@ -127,6 +150,7 @@ std::vector<ShardId> Snapshots::choose() const {
         });
         return chosen;
     }
+    if (!asked_.empty()) return asked_;
     for (std::uint16_t i = 0; i < shards_.size(); ++i) {
         const ShardId shard(i);
         if (!replicas_[i] || !retention_.may_be_due(shard)) continue;
@@ -200,6 +224,7 @@ io::Task<void> Snapshots::take(ShardId shard) {
     state.facts.taken_ms = static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
     taken_.push_back({shard, position.index, position.term});
     ++facts_.completed;
+    end_asked(shard);
     facts_.last_error.clear();
     facts_.last_duration = reactor_.now() - begun;
     retry_delay_ = {};
@@ -291,6 +316,7 @@ io::Task<void> Snapshots::stop() {
 
 SnapshotFacts Snapshots::facts() const {
     SnapshotFacts facts = facts_;
+    facts.asked = asked_.size();
     facts.log_limit = std::max(highest_limit_, log_limit());
     for (std::uint16_t i = 0; i < shards_.size(); ++i) {
         facts.shards.push_back(shards_[i].facts);

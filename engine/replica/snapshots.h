@@ -55,9 +55,11 @@ struct SnapshotOptions {
 struct LoadProgress {
     std::uint64_t bytes_total = 0;  ///< of snapshots
     std::uint64_t bytes_done = 0;
-    std::uint64_t shards = 0;     ///< loaded from a snapshot
-    std::uint64_t keys = 0;       ///< in them
-    std::uint64_t log_bytes = 0;  ///< of entries read behind the snapshots
+    std::uint64_t shards = 0;           ///< loaded from a snapshot
+    std::uint64_t keys = 0;             ///< in them
+    std::uint64_t log_bytes = 0;        ///< of entries read behind the snapshots
+    std::uint64_t log_files_total = 0;  ///< bytes; 0: not known yet
+    std::uint64_t log_files_done = 0;
 };
 
 /// What operators want to know.
@@ -71,6 +73,8 @@ struct SnapshotFacts {
     };
     std::vector<Shard> shards;  ///< by number, also those of other cores
     std::optional<ShardId> running;
+    std::size_t asked = 0;       ///< shards that are still to be taken because of ask_all()
+    std::uint64_t saved_ms = 0;  ///< wall clock: all shards were in snapshots, as asked
     std::uint64_t completed = 0;
     std::uint64_t given_up = 0;  ///< too much changed meanwhile; tried again
     std::uint64_t failures = 0;
@@ -94,6 +98,10 @@ public:
     // Start, in this order.
     /// Loads the newest snapshot of each group. Errors: `damaged`, `foreign`, `io`.
     io::Task<Status> load();
+    void note_log_read(std::uint64_t bytes_done, std::uint64_t bytes_total) noexcept {
+        progress_.log_files_done = bytes_done;
+        progress_.log_files_total = bytes_total;
+    }
     /// What recovery finds in the log.
     Status recovered_mark(ShardId shard, Bytes payload);
     void recovered_entry(ShardId shard, const Entry& entry, SegmentSeq segment);
@@ -108,6 +116,10 @@ public:
     void start();
     /// Gives up what is being written, and returns when nothing is left to wait for.
     io::Task<void> stop();
+
+    /// Takes a snapshot of every group of this core, whatever is due. False: that is under way.
+    /// Groups that have not changed since their last one need no other.
+    bool ask_all();
 
     // The log goes on.
     void entry_durable(ShardId shard, Index index, std::uint64_t bytes);
@@ -157,6 +169,9 @@ private:
     bool pressed() const;
     std::vector<ShardId> choose() const;
     io::Task<void> run();
+    bool has_changed(ShardId shard) const;
+    void end_asked(ShardId shard);
+    void note_saved();
     io::Task<void> take_all(std::vector<ShardId> shards);
     io::Task<void> take(ShardId shard);
     io::Task<Result<snapshot::Written>> write(ShardId shard);
@@ -173,6 +188,7 @@ private:
     Retention retention_;
     std::vector<Shard> shards_;
     std::unique_ptr<StoreCut> cut_;  ///< being written; here so that it goes before its store
+    std::vector<ShardId> asked_;     ///< by ask_all(), not taken yet
     std::vector<Taken> taken_;       ///< durable and not marked yet
     io::Event wake_;                 ///< there may be something to do
     io::Event ended_;

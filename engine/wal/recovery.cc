@@ -439,9 +439,15 @@ io::Task<Result<Recovered>> Recovery::run() {
                 "away to start empty",
                 options_.directory, options_.known_segment.value()));
     }
+    std::uint64_t total = 0;
+    for (const Candidate& segment : chain_) total += segment.file.bytes;
+    std::uint64_t done = 0;
     for (std::size_t i = 0; i < chain_.size(); ++i) {
+        sink_.on_progress(done, total);
         KV_CO_CHECK(co_await read_segment(i));
+        done += chain_[i].file.bytes;
     }
+    sink_.on_progress(done, total);
     if (purpose_ == Purpose::start) {
         KV_CO_CHECK(co_await rewrite_unproven());
     }

@@ -57,6 +57,10 @@ Verdict decide(const PositionFacts& facts) noexcept;
 /// Takes the records of accepted batches. An error ends recovery.
 class RecoverySink {
 public:
+    /// Before each file of the log and after the last: those so far, and all, in bytes.
+    virtual void on_progress(std::uint64_t bytes_done, std::uint64_t bytes_total) {
+        static_cast<void>(bytes_done), static_cast<void>(bytes_total);
+    }
     /// `segment` holds the record.
     virtual Status on_record(const Record& record, Lsn lsn, SegmentSeq segment) = 0;
     /// Asked between batches: while it is so, recovery waits for make_room() before it reads on.

@@ -57,6 +57,7 @@ struct Wal::Write : io::Op {
     std::int32_t fd = -1;
     std::uint64_t offset = 0;  ///< of the next byte to be written
     MutableBytes rest;         ///< not yet written
+    Instant begun;
     bool syncing = false;
     bool durable = false;
 };
@@ -394,6 +395,7 @@ void Wal::begin_write(std::unique_ptr<Batch> batch, bool with_segment_header) {
     write->fd = current_.fd();
     write->offset = with_segment_header ? 0 : position_.end;
     write->rest = with_segment_header ? memory : memory.subspan(lead_bytes);
+    write->begun = reactor_.backend().now();
     write->syncing = false;
     write->durable = false;
     if ((batch->flags & batch_marker) == 0) last_record_lsn_ = header.lsn;
@@ -455,6 +457,7 @@ void Wal::go_on(Write& write, std::int32_t result) {
         return;
     }
     write.durable = true;
+    count_duration(counters_.sync_us, reactor_.backend().now() - write.begun);
     acknowledge();
 }
 

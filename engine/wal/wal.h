@@ -33,6 +33,7 @@
 #include "engine/wal/segment.h"
 #include "io/event.h"
 #include "io/reactor.h"
+#include "proto/base/duration_classes.h"
 
 namespace kv::wal {
 
@@ -95,6 +96,7 @@ struct WalCounters {
     std::uint64_t segments_made = 0;
     std::uint64_t segments_reused = 0;
     std::uint64_t full_disk_alarms = 0;
+    DurationCounts sync_us{};  ///< batches, by the time from the start of the write to its sync
 };
 
 class Wal {

@@ -84,7 +84,7 @@ void SimServer::expect(std::string_view request, std::string_view reply) {
 }
 
 std::string SimServer::info(std::string_view field) {
-    const std::string text = server().info({});
+    const std::string text = node().info(std::array{std::string_view("all")});
     const std::string start = "\r\n" + std::string(field) + ":";
     const std::size_t at = text.find(start);
     if (at == std::string::npos) return {};

@@ -322,7 +322,7 @@ TEST(Reactor, CountsTurnsByHowLongTheyWereBusy) {
     EXPECT_EQ(counters.busy_turns[1], 1u);
     EXPECT_EQ(counters.busy_turns[2], 1u);
     EXPECT_EQ(counters.busy_turns[10], 1u);
-    EXPECT_EQ(counters.busy_turns[Reactor::Counters::busy_classes - 1], 1u);
+    EXPECT_EQ(counters.busy_turns[duration_classes - 1], 1u);
 }
 
 TEST(Spin, AnIdleLoopLooksForWorkBeforeItSleeps) {
