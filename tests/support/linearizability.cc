@@ -7,6 +7,8 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "tests/support/linearization.h"
 
@@ -69,11 +71,20 @@ struct Window {
     std::size_t left_out = 0;  ///< operations that change nothing about it
 };
 
+/// Those of one instant stay in their order. (std::stable_sort of g++ 12's library uses what that
+/// library itself calls deprecated.)
+void sort_by_start(std::vector<Operation>& operations) {
+    std::multimap<std::int64_t, Operation> sorted;
+    for (Operation& o : operations) sorted.emplace(o.start, std::move(o));
+    operations.clear();
+    for (auto& [start, o] : sorted) operations.push_back(std::move(o));
+}
+
 /// Leaves out what came before the last moment at which nothing was under way, as long as what is
 /// left is impossible in every state that the key can have had then.
 Window last_part(RegisterModel& model, std::vector<Operation> operations,
                  const CheckLimits& attempt) {
-    std::ranges::stable_sort(operations, {}, &Operation::start);
+    sort_by_start(operations);
     std::vector<std::size_t> cuts;
     std::int64_t ended = std::numeric_limits<std::int64_t>::min();
     for (std::size_t i = 0; i < operations.size(); ++i) {

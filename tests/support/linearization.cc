@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -80,7 +81,8 @@ Linearization::Linearization(RegisterModel& model, std::span<const Operation> op
         if (operation.known == Known::unknown && is_read(operation.kind)) continue;
         operations_.push_back(&operation);
     }
-    std::ranges::stable_sort(operations_, {}, [](const Operation* o) { return o->start; });
+    // Those of one instant stay in their order, which is that of their addresses.
+    std::ranges::sort(operations_, {}, [](const Operation* o) { return std::pair(o->start, o); });
     const NamedValues named(operations_);
     std::unordered_map<std::string, std::uint32_t> last;
     same_before_.assign(count(), nothing);
@@ -203,8 +205,8 @@ KeyVerdict Linearization::run(const RegisterState& initial, const CheckLimits& l
     const auto when = [&](std::uint32_t link) {
         return is_return(link) ? operations_[link - count()]->end : operations_[link]->start;
     };
-    std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) {
-        return std::pair(when(a), is_return(a)) < std::pair(when(b), is_return(b));
+    std::ranges::sort(order, {}, [&](std::uint32_t link) {
+        return std::tuple(when(link), is_return(link), link);
     });
     links_.assign(unknown_head_ + 1, {});
     const auto chain = [&](std::uint32_t head, const std::vector<std::uint32_t>& list) {
