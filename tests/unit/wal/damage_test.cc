@@ -233,8 +233,8 @@ TEST_F(WalDamage, FilesOfOtherStoresCoresAndVersionsAreRefused) {
             << reader->recovered->error().text();
     };
     refused(header_block([](SegmentHeader& h) { h.store = store_two; }), "another data directory");
-    refused(header_block([](SegmentHeader& h) { h.core = 1; }), "more cores");
-    refused(header_block([](SegmentHeader& h) { h.generation = 2; }), "more cores");
+    refused(header_block([](SegmentHeader& h) { h.core = 1; }), "renamed");
+    refused(header_block([](SegmentHeader& h) { h.generation = 2; }), "renamed");
     std::string newer = header_block([](SegmentHeader&) {});
     newer[8] = 2;
     const std::uint64_t seed = mix_seed(mix_seed(store_one.high, store_one.low), 0);
