@@ -61,8 +61,8 @@ public:
     /// Makes the directory if there is none, locks it, reads its identity or makes a new one with
     /// `node`, `shards` and `cores`, and counts the start. An identity that was made with another
     /// number of cores keeps it: its log is to be brought into a new generation. Files of other
-    /// generations are removed: a crash left them. Errors, each one sentence that says what to do: `locked`; `foreign`, another node id or version; `damaged`;
-    /// `no_space`; `io`.
+    /// generations are removed: a crash left them. Errors, each one sentence that says what
+    /// to do: `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
     io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node, std::uint32_t shards,
                           std::uint16_t cores);
     /// Remembers that the logs have reached `segments`, by core: should one be gone at a later

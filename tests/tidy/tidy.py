@@ -41,8 +41,10 @@ EDGES = {
     "consensus/drive": ["consensus/core", "proto/raft", "io"],
     "engine/replica": PROTO + ["io", "consensus/core", "consensus/drive",
                                "engine/store", "engine/wal", "engine/snapshot"],
-    # What a command found or did is the store's to say: answers are made of it.
-    "engine/node": PROTO + ["io", "io/uring", "engine/replica", "engine/store/store.h"],
+    # Answers are made of what a command found or did, which is the store's to say; a start opens
+    # the logs of all cores.
+    "engine/node": PROTO + ["io", "io/uring", "engine/replica", "engine/store/store.h",
+                            "engine/wal/wal.h", "engine/wal/reshard.h"],
     "bin/client": PROTO + ["io", "io/uring"],
     "bin/kv-server": PROTO + ["io", "io/uring", "engine/node"],
     "bin/kv-cli": PROTO + ["io", "io/uring", "bin/client"],
