@@ -29,18 +29,12 @@ protected:
     void TearDown() override { EXPECT_EQ(ours_.stop(), 0) << ours_.process().log(); }
 
     void run(const std::string& name, Args args, const std::string& directory = {}) {
-        if (!has_slowlog()) GTEST_SKIP() << "the server has no SLOWLOG yet, which these use";
         for (const std::string& port : {redis_.port_text(), ours_.port_text()}) {
             SCOPED_TRACE(port == ours_.port_text() ? "this server" : "Redis");
             Args all = args;
             all.push_back(port);
             expect_success(name, all, directory);
         }
-    }
-    /// The last of the commands that the scripts want.
-    bool has_slowlog() {
-        Wire wire(ours_.port());
-        return !wire.ask("*2\r\n$7\r\nSLOWLOG\r\n$3\r\nLEN\r\n").starts_with('-');
     }
     /// Python of the system: it has the packages of Debian.
     void run_python(const std::string& script) {
