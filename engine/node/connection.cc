@@ -324,7 +324,10 @@ void Connection::check_time(Instant now) noexcept {
 /// Answers a request that waits for the log; what becomes of it is no longer told.
 void Connection::expire(Slot& slot) {
     ++services_.counters.timeouts;
-    if (slot.state == Slot::State::wide) parked_ = false;  // no further part is begun
+    if (slot.state == Slot::State::wide) {  // no further part is begun
+        parked_ = false;
+        parked_args_.clear();
+    }
     slot.bytes.clear();
     ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(Errc::commit_timeout);
     slot.rendered = true;

@@ -91,6 +91,7 @@ private:
     void answer_found(const Request& request, const std::optional<Store::Found>& found,
                       std::string& out);
     void answer(const Request& request, std::string& out);
+    void expect_values_like(std::size_t bytes) noexcept;
     void write(const Request& request, ShardId shard);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
     void part_done(Slot& slot) noexcept;
@@ -99,6 +100,8 @@ private:
     // Requests over many keys, in slices: connection_wide.cc.
     static constexpr std::size_t wide_parts_per_turn = 512;
     static constexpr std::size_t wide_parts_in_flight_max = 4096;
+    /// Of those of MGET, which bring values, also no more than may be in one reply, or this many.
+    static constexpr std::size_t wide_values_in_flight_min = 16;
     /// The one that is at the front of the pipeline. Its arguments are parked_args_.
     struct Wide {
         std::size_t parts = 0;
@@ -110,6 +113,7 @@ private:
         bool too_large = false;
     };
     static std::size_t parts_of(Verb verb, std::size_t args) noexcept;
+    std::size_t parts_in_flight_max(Verb verb) const noexcept;
     void begin_wide(Slot& slot);
     void advance_wide(Slot& slot);
     void begin_part(Slot& slot, std::size_t part);
@@ -124,6 +128,8 @@ private:
         std::uint64_t request_id;
         std::vector<std::string> args;
     };
+    using Work = io::Task<void> (Connection::*)(const Job& job, std::string& out);
+    static Work work_of(Verb verb) noexcept;
     void start_job(Slot& slot);
     io::Task<void> run_job(Job job);
     io::Task<void> collect_keys(const Job& job, std::string& out);
@@ -170,6 +176,7 @@ private:
     std::uint64_t outstanding_ = 0;  ///< commands, reads and jobs that will still call back
     /// Shards, modulo 64, to which commands of this connection may be pending.
     std::uint64_t written_shards_ = 0;
+    std::size_t expected_value_bytes_ = 0;     ///< of a read on another core
     std::size_t written_value_bytes_max_ = 0;  ///< longest value among those commands
     static std::uint64_t shard_bit(ShardId shard) noexcept {
         return std::uint64_t{1} << (shard.value() % 64);

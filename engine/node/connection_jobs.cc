@@ -74,18 +74,20 @@ void Connection::start_job(Slot& slot) {
                                      std::exchange(parked_args_, {})}));
 }
 
+Connection::Work Connection::work_of(Verb verb) noexcept {
+    switch (verb) {
+        case Verb::keys: return &Connection::collect_keys;
+        case Verb::scan: return &Connection::scan_page;
+        case Verb::randomkey: return &Connection::pick_key;
+        case Verb::dbsize: return &Connection::count_keys;
+        default: KV_ASSERT(concerns_all_cores(verb)); return &Connection::run_node_job;
+    }
+}
+
 io::Task<void> Connection::run_job(Job job) {
     std::string out;
-    switch (job.verb) {
-        case Verb::keys: co_await collect_keys(job, out); break;
-        case Verb::scan: co_await scan_page(job, out); break;
-        case Verb::randomkey: co_await pick_key(job, out); break;
-        case Verb::dbsize: co_await count_keys(job, out); break;
-        default:
-            KV_ASSERT(concerns_all_cores(job.verb));
-            co_await run_node_job(job, out);
-            break;
-    }
+    const Work work = work_of(job.verb);
+    co_await (this->*work)(job, out);
     --outstanding_;
     parked_ = false;
     services_.mark(*this);

@@ -194,7 +194,9 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         slot.state = Slot::State::reading;
         keep_key_read(request, slot.bytes);
         ++outstanding_;
-        return services_.router.read(shard, key, wrote, Waiter{this, number, 0, {}});
+        const bool wants_value = needs_value(request.verb);
+        if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
+        return services_.router.read(shard, key, {wrote, wants_value}, Waiter{this, number, 0, {}});
     }
     if (pipeline_.empty()) {
         answer_read(request, services_.replicas.store(shard), hash, output_);
@@ -250,8 +252,15 @@ void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>
     request.args = restore_key_read(slot.verb, kept, args);
     slot.rendered = true;
     slot.state = Slot::State::done;
+    expect_values_like(found ? found->value.size() : 0);
     answer_found(request, found, slot.bytes);
     pipeline_.add_charge(slot, slot.bytes.size());
+}
+
+/// Of other cores: how long they will be is not known before. As long as the longest one lately.
+void Connection::expect_values_like(std::size_t bytes) noexcept {
+    expected_value_bytes_ -= expected_value_bytes_ / 16;
+    expected_value_bytes_ = std::max(expected_value_bytes_, bytes);
 }
 
 void Connection::answer_read(const Request& request, const Store& store, std::uint64_t hash,

@@ -4,7 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "engine/node/connection.h"
+#include "engine/node/key_read.h"
 #include "engine/node/router.h"
 #include "proto/command_table.h"
 
@@ -30,16 +33,26 @@ void Connection::begin_wide(Slot& slot) {
     if (slot.verb == Verb::mget) wide_.values.resize(wide_.parts);
 }
 
+/// All that is asked for may arrive at once, copied on the way.
+std::size_t Connection::parts_in_flight_max(Verb verb) const noexcept {
+    if (verb != Verb::mget) return wide_parts_in_flight_max;
+    const Config::Limits& limits = services_.config.limits;
+    const std::size_t values =
+        limits.reply_bytes_max / std::max<std::size_t>(1, limits.value_bytes_max);
+    return std::clamp(values, wide_values_in_flight_min, wide_parts_in_flight_max);
+}
+
 void Connection::advance_wide(Slot& slot) {
+    const std::size_t in_flight_max = parts_in_flight_max(slot.verb);
     for (std::size_t i = 0; i < wide_parts_per_turn && wide_.begun < wide_.parts; ++i) {
-        if (wide_.reads_in_flight + slot.parts_left >= wide_parts_in_flight_max) break;
+        if (wide_.reads_in_flight + slot.parts_left >= in_flight_max) break;
         if (services_.router.congested()) break;
         begin_part(slot, wide_.begun++);
     }
     const std::size_t in_flight = wide_.reads_in_flight + slot.parts_left;
     if (wide_.begun == wide_.parts) {
         if (in_flight == 0) finish_wide(slot);
-    } else if (in_flight < wide_parts_in_flight_max && !services_.router.congested()) {
+    } else if (in_flight < in_flight_max && !services_.router.congested()) {
         services_.mark(*this);  // else an answer brings it back here, or the end of the congestion
     }
 }
@@ -63,7 +76,7 @@ void Connection::begin_part(Slot& slot, std::size_t part) {
     ++wide_.reads_in_flight;
     ++outstanding_;
     // What was written before has been answered: there is nothing to wait for.
-    services_.router.read(shard, key, false,
+    services_.router.read(shard, key, {false, needs_value(slot.verb)},
                           Waiter{this, number, static_cast<std::uint32_t>(part), {}});
 }
 

@@ -55,6 +55,20 @@ bool is_key_read(const Request& request) noexcept {
            request.args.size() == 1;
 }
 
+bool needs_value(Verb verb) noexcept {
+    switch (verb) {
+        case Verb::get:
+        case Verb::getex:
+        case Verb::mget:
+        case Verb::strlen:
+        case Verb::getrange:
+        case Verb::substr:
+        case Verb::memory_usage:
+        case Verb::object_encoding: return true;
+        default: return false;
+    }
+}
+
 void answer_key_read(const Request& request, const std::optional<Store::Found>& found,
                      ReplyWriter& reply) {
     switch (request.verb) {

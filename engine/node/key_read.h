@@ -19,6 +19,9 @@ namespace kv {
 /// and EXISTS and TOUCH of one key.
 bool is_key_read(const Request& request) noexcept;
 
+/// Whether the answer depends on the value, not only on whether there is one.
+bool needs_value(Verb verb) noexcept;
+
 void answer_key_read(const Request& request, const std::optional<Store::Found>& found,
                      ReplyWriter& reply);
 

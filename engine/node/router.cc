@@ -45,6 +45,7 @@ struct Router::RequestHeader {
     std::uint32_t part;
     std::uint32_t payload_bytes;
     RequestKind kind;
+    bool wants_value;  ///< of a read
     std::uint16_t shard;
 };
 
@@ -101,13 +102,14 @@ void Router::propose(ShardId shard, const Command& command, const Waiter& waiter
     out.resize(round_up(out.size(), alignment));
 }
 
-void Router::read(ShardId shard, std::string_view key, bool behind_writes, const Waiter& waiter) {
+void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter) {
     const CoreId to = replicas_.placement().core_of(shard);
     RequestHeader header{};
     header.owner = waiter.owner;
     header.request = waiter.request;
     header.part = waiter.part;
-    header.kind = behind_writes ? RequestKind::read_behind : RequestKind::read;
+    header.kind = how.behind_writes ? RequestKind::read_behind : RequestKind::read;
+    header.wants_value = how.wants_value;
     header.shard = shard.value();
     header.payload_bytes = static_cast<std::uint32_t>(key.size());
     append_record(open_batch(peer(to).requests, to, requests_kind), header, key);
@@ -211,10 +213,11 @@ void Router::execute_read(const Waiter& origin, const RequestHeader& header, std
             free_reads_.pop_back();  // until on_readable
             read->origin = origin;
             read->key.assign(key);
+            read->wants_value = header.wants_value;
             return;
         }
     }
-    answer_read(origin, replicas_.store(shard).get(key, hash));
+    answer_read(origin, replicas_.store(shard).get(key, hash), header.wants_value);
 }
 
 void Router::on_applied(std::span<const Applied> applied) noexcept {
@@ -243,7 +246,7 @@ void Router::on_readable(const Replica& replica, std::span<const Waiter> readers
         }
         auto* const read = static_cast<WaitingRead*>(reader.owner);
         const Store& store = replica.store();
-        answer_read(read->origin, store.get(read->key, store.hash(read->key)));
+        answer_read(read->origin, store.get(read->key, store.hash(read->key)), read->wants_value);
         if (read->key.capacity() > kept_key_bytes_max) read->key = {};
         free_reads_.push_back(read);
     }
@@ -259,6 +262,7 @@ void Router::answer(const Waiter& origin, const AnswerHeader& header, std::strin
     whole.part = origin.part;
     whole.payload_bytes = static_cast<std::uint32_t>(value.size());
     append_record(open_batch(peer(origin.core).answers, origin.core, answers_kind), whole, value);
+    answer_bytes_ += sizeof whole + value.size();
 }
 
 void Router::answer_refusal(const Waiter& origin, Errc reason) {
@@ -268,12 +272,13 @@ void Router::answer_refusal(const Waiter& origin, Errc reason) {
     answer(origin, header, {});
 }
 
-void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>& found) {
+void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
+                         bool wants_value) {
     AnswerHeader header{};
     header.kind = AnswerKind::read;
     header.has_value = found.has_value();
     if (found) header.revision = found->revision.value();
-    answer(origin, header, found ? found->value : std::string_view());
+    answer(origin, header, found && wants_value ? found->value : std::string_view());
 }
 
 void Router::take_answers(std::string_view answers) {

@@ -66,12 +66,18 @@ public:
     bool is_here(ShardId shard) const noexcept { return replicas_.has(shard); }
     /// For a shard of another core: the handler will hear of `waiter`.
     void propose(ShardId shard, const Command& command, const Waiter& waiter);
-    /// The same for a read. `behind_writes`: behind what was proposed to the shard so far.
-    void read(ShardId shard, std::string_view key, bool behind_writes, const Waiter& waiter);
+    struct Reading {
+        bool behind_writes = false;  ///< behind what was proposed to the shard so far
+        bool wants_value = true;     ///< else the one found is empty
+    };
+    /// The same for a read.
+    void read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter);
     /// Another core has not taken what is there for it.
     bool congested() const noexcept { return congested_; }
     /// Requests of other cores that are not answered yet.
     std::uint64_t pending() const noexcept { return pending_; }
+    /// Answered to other cores, ever.
+    std::uint64_t answer_bytes() const noexcept { return answer_bytes_; }
 
 private:
     struct Batch {
@@ -83,6 +89,7 @@ private:
     struct WaitingRead {
         Waiter origin;
         std::string key;
+        bool wants_value = true;
     };
     struct Peer {
         Batch* requests = nullptr;  ///< open
@@ -108,7 +115,8 @@ private:
     void take_answers(std::string_view answers);
     void answer(const Waiter& origin, const AnswerHeader& header, std::string_view value);
     void answer_refusal(const Waiter& origin, Errc reason);
-    void answer_read(const Waiter& origin, const std::optional<Store::Found>& found);
+    void answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
+                     bool wants_value);
 
     io::Reactor& reactor_;
     ReplicaSet& replicas_;
@@ -121,6 +129,7 @@ private:
     std::deque<WaitingRead> reads_;
     std::vector<WaitingRead*> free_reads_;
     std::uint64_t pending_ = 0;
+    std::uint64_t answer_bytes_ = 0;
     bool congested_ = false;
 };
 

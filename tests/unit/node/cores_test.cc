@@ -342,6 +342,99 @@ TEST(NodeCores, ALateAnswerToALongWriteDoesNotCountForTheNextOne) {
     EXPECT_EQ(client->take(), ":2000\r\n:0\r\n");
 }
 
+// --- what is under way ---------------------------------------------------------------------------
+
+TEST(NodeCores, RepliesOfOtherCoresCountAgainstThePipeline) {
+    for (std::size_t core = 0; core < 2; ++core) {
+        Config config = small_config();
+        config.client.pipeline_bytes_max = 64_KiB;
+        SimServer server(4, config, {}, 2);
+        ASSERT_TRUE(server.start().has_value());
+        const std::string value(8000, 'v');
+        const std::string key = key_on(server, core);
+        server.expect(resp_array({"SET", key, value}), "+OK\r\n");
+        server.world.run_for(1s);
+        const auto client = server.connect();
+        // From its first long reply on, it is known what to expect.
+        EXPECT_EQ(client->exchange(resp_array({"GET", key}), 8008), resp_bulk(value));
+        const auto served = [&] {
+            return server.server(0).counters.requests + server.server(1).counters.requests;
+        };
+        stall_log(server, 1 - core, 1s);
+        const std::uint64_t before = served();
+        std::string input = resp_array({"SET", key_on(server, 1 - core), "slow"});
+        std::string expected = "+OK\r\n";
+        for (int i = 0; i < 1000; ++i) {
+            input += resp_array({"GET", key});
+            expected += resp_bulk(value);
+        }
+        client->send(input);
+        server.world.run_for(500ms);
+        EXPECT_LT(served() - before, 64_KiB / value.size() + 40);
+        ASSERT_TRUE(client->wait_for(expected.size(), 600s));
+        EXPECT_EQ(client->take(), expected);
+    }
+}
+
+TEST(NodeCores, ALongMgetAsksForNoMoreThanItsReplyMayHold) {
+    Config config = small_config();
+    config.limits.reply_bytes_max = 100'000;
+    SimServer server(5, config, {}, 2);
+    ASSERT_TRUE(server.start().has_value());
+    const std::string key = key_on(server, 1);
+    server.expect(resp_array({"SET", key, std::string(8000, 'v')}), "+OK\r\n");
+    server.world.run_for(1s);
+    const auto client = server.connect();  // on the first core
+    Words get = {"MGET"};
+    for (int i = 0; i < 4000; ++i) get.push_back(key);
+    const std::uint64_t before = server.server(1).router.answer_bytes();
+    client->send(resp_array(get) + resp_array({"PING"}));
+    ASSERT_TRUE(client->wait_for(60));
+    server.world.run_for(1s);
+    EXPECT_TRUE(client->take().ends_with("+PONG\r\n"));
+    EXPECT_LT(server.server(1).router.answer_bytes() - before, 1'000'000u);
+    EXPECT_GT(server.server(1).router.answer_bytes() - before, 100'000u);
+}
+
+TEST(NodeCores, WhetherAKeyIsThereIsAskedWithoutItsValue) {
+    SimServer server(6, small_config(), {}, 2);
+    ASSERT_TRUE(server.start().has_value());
+    const std::string key = key_on(server, 1);
+    server.expect(resp_array({"SET", key, std::string(8000, 'v')}), "+OK\r\n");
+    server.world.run_for(1s);
+    const auto client = server.connect();  // on the first core
+    const std::uint64_t before = server.server(1).router.answer_bytes();
+    Words exists = {"EXISTS"};
+    for (int i = 0; i < 1000; ++i) exists.push_back(key);
+    Dialog dialog;
+    dialog.add(exists, ":1000\r\n");
+    dialog.add({"EXISTS", key}, ":1\r\n");
+    dialog.add({"TTL", key}, ":-1\r\n");
+    dialog.add({"TYPE", key}, "+string\r\n");
+    talk(*client, dialog);
+    EXPECT_GT(server.server(1).router.answer_bytes() - before, 1000u);
+    EXPECT_LT(server.server(1).router.answer_bytes() - before, 100'000u);
+}
+
+TEST(NodeCores, AStopEndsAlthoughAFullDiskHoldsWritesBack) {
+    for (std::uint64_t seed = 1; seed <= scaled(10); ++seed) {
+        SCOPED_TRACE(seed);
+        SimServer server(seed, small_config(), seed % 2 == 0 ? tiny_rings() : io::SimKnobs{}, 3);
+        ASSERT_TRUE(server.start().has_value());
+        const auto client = server.connect();
+        server.world.run_for(1s);
+        server.disk().set_capacity(server.disk().used_bytes() + 5000);
+        const std::string value(3000, 'v');
+        std::string input;
+        for (int i = 0; i < 500; ++i) input += resp_array({"SET", std::to_string(i), value});
+        client->send(input);
+        server.world.run_for(3s);
+        server.stop(60s);
+        server.disk().set_capacity(std::uint64_t{1} << 40);
+        ASSERT_TRUE(server.start().has_value());
+    }
+}
+
 // --- requests over all shards --------------------------------------------------------------------
 
 TEST(NodeCores, KeysScanDbsizeAndRandomkeySeeAllCores) {
