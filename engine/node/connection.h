@@ -95,6 +95,7 @@ private:
     void write(const Request& request, ShardId shard);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
     void part_done(Slot& slot) noexcept;
+    void called_back() noexcept;
     bool can_answer_at_once(const Request& request) const noexcept;
 
     // Requests over many keys, in slices: connection_wide.cc.

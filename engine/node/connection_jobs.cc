@@ -88,9 +88,8 @@ io::Task<void> Connection::run_job(Job job) {
     std::string out;
     const Work work = work_of(job.verb);
     co_await (this->*work)(job, out);
-    --outstanding_;
+    called_back();
     parked_ = false;
-    services_.mark(*this);
     if (!pipeline_.holds(job.number)) co_return;
     Slot& slot = pipeline_.at(job.number);
     slot.bytes = std::move(out);

@@ -222,6 +222,12 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     pipeline_.add_charge(slot, slot.bytes.size());
 }
 
+/// One of what is outstanding is over. Once all is, nothing of this connection is pending anywhere.
+void Connection::called_back() noexcept {
+    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
+    services_.mark(*this);
+}
+
 void Connection::on_readable(const Waiter& waiter, const Store& store) noexcept {
     std::optional<Store::Found> found;
     if (pipeline_.holds(waiter.request)) {
@@ -234,8 +240,7 @@ void Connection::on_readable(const Waiter& waiter, const Store& store) noexcept 
 }
 
 void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept {
-    --outstanding_;
-    services_.mark(*this);
+    called_back();
     if (!pipeline_.holds(waiter.request)) return;
     Slot& slot = pipeline_.at(waiter.request);
     if (slot.state == Slot::State::wide) {
@@ -340,8 +345,7 @@ void Connection::propose(std::uint64_t number, ShardId shard, const Command& com
 }
 
 void Connection::on_applied(const Waiter& waiter, const Store::Applied& result) noexcept {
-    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
-    services_.mark(*this);
+    called_back();
     if (!pipeline_.holds(waiter.request)) return;  // it was answered: outcome unknown
     Slot& slot = pipeline_.at(waiter.request);
     if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
@@ -361,8 +365,7 @@ void Connection::on_applied(const Waiter& waiter, const Store::Applied& result) 
 }
 
 void Connection::on_refused(const Waiter& waiter, Errc reason) noexcept {
-    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
-    services_.mark(*this);
+    called_back();
     if (!pipeline_.holds(waiter.request)) return;
     Slot& slot = pipeline_.at(waiter.request);
     if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;

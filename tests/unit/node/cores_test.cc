@@ -106,6 +106,25 @@ TEST(NodeCores, AReplyWaitsForThoseBeforeItWhicheverCoreIsSlow) {
     }
 }
 
+TEST(NodeCores, AReadWaitsForNoWritesButItsOwn) {
+    SimServer server(7, small_config(), {}, 2);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();  // on the first core
+    const std::string key = key_on(server, 1);
+    Dialog both;  // the last to be answered is a read
+    both.add({"SET", key, "v"}, "+OK\r\n");
+    both.add({"GET", key}, "$1\r\nv\r\n");
+    talk(*client, both);
+    server.world.run_for(2s);
+    const auto other = server.connect();
+    stall_log(server, 1, 10s);
+    other->send(resp_array({"SET", key, "w"}));
+    server.world.run_for(100ms);
+    client->send(resp_array({"GET", key}));
+    ASSERT_TRUE(client->wait_for(7, 100ms));
+    EXPECT_EQ(client->take(), "$1\r\nv\r\n");
+}
+
 TEST(NodeCores, ValuesAndErrorsOfOtherCoresComeHomeWhole) {
     for (std::uint64_t seed = 1; seed <= scaled(20); ++seed) {
         SCOPED_TRACE(seed);
