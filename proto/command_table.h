@@ -7,6 +7,7 @@
 /// without a verb are refused with a reason: commands of Redis whose users deserve more than
 /// "unknown command". COMMAND does not list them.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -57,6 +58,15 @@ struct CommandRow {
     std::string_view reason = {};
 
     bool is_subcommand() const noexcept { return name.find('|') != std::string_view::npos; }
+    /// Whether `flag` is one of the words of `flags`.
+    constexpr bool has_flag(std::string_view flag) const noexcept {
+        for (std::string_view left = flags; !left.empty();) {
+            const std::size_t end = std::min(left.find(' '), left.size());
+            if (left.substr(0, end) == flag) return true;
+            left.remove_prefix(std::min(end + 1, left.size()));
+        }
+        return false;
+    }
     std::size_t name_words() const noexcept { return is_subcommand() ? 2 : 1; }
     bool takes(std::size_t words) const noexcept {
         return arity >= 0 ? words == static_cast<std::size_t>(arity)

@@ -88,7 +88,7 @@ void Acceptor::on_listener_closed() noexcept {
 
 io::Task<void> Acceptor::stop() {
     stopping_ = true;
-    if (!listening_) co_return;
+    if (!listening_ || closed_) co_return;
     listener_.close();
     while (!closed_) {
         closed_event_.reset();

@@ -116,7 +116,10 @@ std::size_t Connection::parse(std::string_view input) {
             finish();
             break;
         }
-        if (result.status == ParseStatus::request) stage(request, input);
+        if (result.status != ParseStatus::request) continue;
+        if (services_.loading) [[unlikely]]
+            refuse_while_loading(request);
+        stage(request, input);
     }
     execute_batch();
     return consumed;

@@ -75,6 +75,7 @@ private:
     void take_kept_input();
     std::size_t parse(std::string_view input);
     ParseResult next_request(std::string_view input, Request& out);
+    static void refuse_while_loading(Request& request);
     void stage(const Request& request, std::string_view input);
     void prefetch_block(const PendingRequest& pending) const noexcept;
     void execute_batch();

@@ -11,6 +11,7 @@
 #include "engine/node/scan.h"
 #include "engine/node/write_command.h"
 #include "proto/command_table.h"
+#include "proto/request_check.h"
 
 namespace kv {
 
@@ -55,6 +56,15 @@ bool has_one_key(const Request& request) noexcept {
 }
 
 }  // namespace
+
+/// Until all replicas of the node are recovered, only what Redis flags so is answered. (Not PING:
+/// who asks wants to know whether it can begin.)
+void Connection::refuse_while_loading(Request& request) {
+    if (request.verb == Verb::invalid || command_row(request.verb).has_flag("loading")) return;
+    const bool resp = is_resp(request.protocol);
+    refuse(request, Errc::loading,
+           resp ? "Redis is loading the dataset in memory" : sentence(Errc::loading));
+}
 
 /// Adds a request to the batch, or executes it behind the batch.
 void Connection::stage(const Request& request, std::string_view input) {

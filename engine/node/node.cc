@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/node/info.h"
 #include "proto/base/log.h"
 
 namespace kv {
@@ -24,6 +25,7 @@ Node::Node(std::span<io::Reactor* const> reactors, Config config, std::uint64_t 
 Node::~Node() {
     reactor_.mailboxes().set_receiver(failed_kind, nullptr);
     reactor_.mailboxes().set_receiver(permit_kind, nullptr);
+    reactor_.timers().disarm(progress_timer_);
     acceptor_.reset();
 }
 
@@ -102,23 +104,24 @@ io::Task<Result<StartReport>> Node::start() {
                                          config_.cluster.shards, cores));
     report.created = directory_.created();
     report.boot = directory_.identity().boot;
-    const Instant begun = reactor_.backend().now();
-    KV_CO_CHECK(co_await recover());
-    report.recovery_time = reactor_.backend().now() - begun;
+    loading_since_ = reactor_.backend().now();
+    KV_CO_CHECK(co_await make_parts());
+    KV_CO_CHECK(co_await listen());
+    Status recovered = co_await recover();
+    if (!recovered) {
+        // With a log that failed, the process is ending already.
+        if (!failure_) co_await acceptor_->stop();
+        if (!failure_) co_await for_all(&Node::stop_server);
+        co_return fail(std::move(recovered.error()));
+    }
+    report.recovery_time = reactor_.backend().now() - loading_since_;
     for (const auto& part : parts_) {
         const wal::RecoveryReport& one = **part->recovered;
         report.recovery.add(one);
         report_cut(one);
     }
     report.keys = keys();
-    KV_CO_CHECK(co_await acceptor_->listen());
-    for (const auto& part : parts_) {
-        auto tell = [&](io::Reactor&) {
-            part->server->set_port(acceptor_->endpoint().port);
-            part->server->loading = false;
-        };
-        co_await io::call_on(reactor_, part->reactor.core(), tell);
-    }
+    co_await serve();
     co_return report;
 }
 
@@ -170,8 +173,8 @@ io::Task<Status> Node::bring_into_generation() {
     co_return Status{};
 }
 
-/// Makes the parts, each on its core, and brings all of them to the end of their logs.
-io::Task<Status> Node::recover() {
+/// Each on its core, and lets them know each other.
+io::Task<Status> Node::make_parts() {
     if (directory_.identity().cores() != parts_.size()) {
         KV_CO_CHECK(co_await bring_into_generation());
     }
@@ -193,7 +196,53 @@ io::Task<Status> Node::recover() {
     }
     acceptor_ = std::make_unique<Acceptor>(reactor_, parts_.front()->server->config,
                                            *parts_.front()->server);
+    co_return Status{};
+}
+
+io::Task<Status> Node::listen() {
+    KV_CO_CHECK(co_await acceptor_->listen());
+    for (const auto& part : parts_) {
+        auto tell = [&](io::Reactor&) { part->server->set_port(acceptor_->endpoint().port); };
+        co_await io::call_on(reactor_, part->reactor.core(), tell);
+    }
+    co_return Status{};
+}
+
+/// Every replica of every core is there: from now on clients may touch them.
+io::Task<void> Node::serve() {
+    for (const auto& part : parts_) {
+        auto tell = [&](io::Reactor&) { part->server->loading = false; };
+        co_await io::call_on(reactor_, part->reactor.core(), tell);
+    }
+}
+
+void Node::progress_due() {
+    ++under_way_;  // for_all() waits for it, too
+    reactor_.spawn(tell_progress());
+}
+
+io::Task<void> Node::tell_progress() {
+    std::vector<LoadProgress> cores;
+    for (const auto& part : parts_) {
+        auto look = [&](io::Reactor&) { cores.push_back(part->replicas->load_progress()); };
+        co_await io::call_on(reactor_, part->reactor.core(), look);
+    }
+    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
+        reactor_.backend().now() - loading_since_);
+    const LoadEstimate estimate = estimate_load(cores, elapsed);
+    log::info("loading", log::field("percent", fmt::format("{:.1f}", estimate.percent)),
+              log::field("bytes_done", estimate.bytes_done),
+              log::field("bytes_total", estimate.bytes_total), log::field("eta_s", estimate.eta_s));
+    reactor_.timers().arm(progress_timer_, reactor_.now() + progress_period);
+    --under_way_;
+    finished_one_.set();
+}
+
+/// Brings all parts to the end of their logs.
+io::Task<Status> Node::recover() {
+    reactor_.timers().arm(progress_timer_, reactor_.now() + progress_period);
     co_await for_all(&Node::recover_part);
+    reactor_.timers().disarm(progress_timer_);
     std::vector<SegmentSeq> segments;
     for (const auto& part : parts_) {
         if (!*part->recovered) co_return start_error(part->recovered->error());

@@ -38,8 +38,9 @@ public:
     /// Once no reactor turns any more.
     ~Node();
 
-    /// Everything up to accepting clients. Errors, each one sentence: `damaged`, `foreign`,
-    /// `locked`, `no_space`, `io`.
+    /// Everything up to serving clients. They are accepted before the data are read, and told that
+    /// the node is loading. Errors, each one sentence: `damaged`, `foreign`, `locked`, `no_space`,
+    /// `io`; no client is left then.
     io::Task<Result<StartReport>> start();
     /// Finishes what is in flight and stops the logs cleanly.
     io::Task<void> stop();
@@ -47,6 +48,8 @@ public:
     /// Why the node must end at once: a log has failed. The first reactor is stopped then.
     const std::optional<Error>& failure() const noexcept { return failure_; }
     const io::Endpoint& endpoint() const noexcept { return acceptor_->endpoint(); }
+    /// endpoint() is known: clients are accepted.
+    bool listening() const noexcept { return acceptor_ && acceptor_->endpoint().port != 0; }
     const DataDirectory& directory() const noexcept { return directory_; }
     std::size_t cores() const noexcept { return parts_.size(); }
     ReplicaSet& replicas(std::size_t core = 0) noexcept { return *parts_[core]->replicas; }
@@ -64,6 +67,7 @@ private:
     // Messages to the first core.
     static constexpr std::uint32_t failed_kind =
         Server::first_free_kind;  ///< the log of a core has
+    static constexpr Duration progress_period = 1s;
     static constexpr std::uint32_t permit_kind =
         failed_kind + 1;  ///< to write a snapshot: returned
 
@@ -90,7 +94,12 @@ private:
     ReplicaSetOptions replica_set_options(std::size_t core);
     ServerFacts server_facts();
     io::Task<Status> bring_into_generation();
+    io::Task<Status> make_parts();
+    io::Task<Status> listen();
     io::Task<Status> recover();
+    void progress_due();
+    io::Task<void> tell_progress();
+    io::Task<void> serve();
     io::Task<void> recover_part(Part* part);
     io::Task<void> stop_server(Part* part);
     io::Task<void> stop_replicas(Part* part);
@@ -108,6 +117,16 @@ private:
     io::Semaphore permits_;      ///< to write a snapshot: one at a time on a node
     std::size_t under_way_ = 0;  ///< of what for_all() waits for
     io::Event finished_one_;
+    struct ProgressTimer : io::Timer {
+        explicit ProgressTimer(Node& n) noexcept
+            : Timer([](io::Timer& t) noexcept {
+                  static_cast<ProgressTimer&>(t).node.progress_due();
+              }),
+              node(n) {}
+        Node& node;
+    };
+    ProgressTimer progress_timer_{*this};  ///< says in the log how loading goes
+    Instant loading_since_;
 };
 
 }  // namespace kv

@@ -50,13 +50,31 @@ io::Task<void> SimServer::stop_node(Node* node) {
 }
 
 Result<StartReport> SimServer::start() {
+    make_node();
+    static_cast<void>(process_->run(start_node(node_.get(), &report_)));
+    return report();
+}
+
+void SimServer::make_node() {
     KV_ASSERT(process_ == nullptr);
     process_ = std::make_unique<io::SimProcess>(world, server_node, cores);
     node_ = std::make_unique<Node>(process_->reactors(), config, 4711);
-    std::optional<Result<StartReport>> report;
-    static_cast<void>(process_->run(start_node(node_.get(), &report)));
-    if (!report) return fail(Errc::canceled, "the node crashed or hung while it started");
-    return *std::move(report);
+    report_.reset();
+}
+
+void SimServer::begin_start() {
+    make_node();
+    process_->reactor().spawn(start_node(node_.get(), &report_));
+}
+
+Result<StartReport> SimServer::finish_start() {
+    static_cast<void>(world.run_until([&] { return started(); }, 1h));
+    return report();
+}
+
+Result<StartReport> SimServer::report() const {
+    if (!report_) return fail(Errc::canceled, "the node crashed or hung while it started");
+    return *report_;
 }
 
 void SimServer::stop(Duration limit) {

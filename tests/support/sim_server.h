@@ -31,6 +31,10 @@ public:
 
     /// Starts a process and the node in it. The report, or the error; the process runs either way.
     Result<StartReport> start();
+    /// The same in two steps: between them the world can run while the node loads.
+    void begin_start();
+    bool started() const noexcept { return report_.has_value(); }
+    Result<StartReport> finish_start();
     /// An orderly stop, and the end of the process.
     void stop(Duration limit = 60s);
     /// The end of the process, whatever it was doing.
@@ -54,6 +58,8 @@ public:
     std::uint16_t cores;  ///< of the next process
 
 private:
+    void make_node();
+    Result<StartReport> report() const;
     static io::Task<void> start_node(Node* node, std::optional<Result<StartReport>>* report);
     static io::Task<void> stop_node(Node* node);
     static io::SimWorld& with_nodes(io::SimWorld& world);
@@ -61,6 +67,7 @@ private:
     io::SimProcess clients_;
     std::unique_ptr<io::SimProcess> process_;
     std::unique_ptr<Node> node_;
+    std::optional<Result<StartReport>> report_;  ///< of the start that is under way
 };
 
 }  // namespace kv
