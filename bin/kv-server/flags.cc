@@ -45,6 +45,9 @@ void declare(CLI::App& app, CommandLine& line, OtherFlags& flags) {
     app.add_option("--config", flags.file, "TOML file; without it every key has its default");
     app.add_flag("--check-config", line.check_config, "check the configuration and exit");
     app.add_flag("--print-config", line.print_config, "print the configuration in force and exit");
+    app.add_option("--verify", line.verify,
+                   "check every record and snapshot of a data directory that no server uses, "
+                   "change nothing, and exit");
     app.add_option("--set", flags.settings,
                    "set any key of the configuration, as client.port=7000");
     for (std::size_t i = 0; i < std::size(key_flags); ++i) {
@@ -102,6 +105,16 @@ bool possible(const OtherFlags& flags, const Config& config) {
 }
 
 }  // namespace
+
+int exit_code_of(const Error& error) noexcept {
+    switch (error.code) {
+        case Errc::config: return exit_usage;
+        case Errc::damaged: return exit_damaged;
+        case Errc::foreign:
+        case Errc::unsupported: return exit_foreign;
+        default: return exit_failure;
+    }
+}
 
 std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_code) {
     CLI::App app("kv-server: a durable key-value store for text, binary and RESP clients.",

@@ -15,6 +15,7 @@
 #include "bin/kv-server/cpus.h"
 #include "bin/kv-server/flags.h"
 #include "bin/kv-server/leak_check.h"
+#include "bin/kv-server/verify.h"
 #include "engine/node/node.h"
 #include "io/await.h"
 #include "io/cores.h"
@@ -22,16 +23,6 @@
 
 namespace kv {
 namespace {
-
-int exit_code_of(const Error& error) {
-    switch (error.code) {
-        case Errc::config: return exit_usage;
-        case Errc::damaged: return exit_damaged;
-        case Errc::foreign:
-        case Errc::unsupported: return exit_foreign;
-        default: return exit_failure;
-    }
-}
 
 /// Signals are read as data, so that no handler interrupts a turn. Made before any thread.
 int open_signals() {
@@ -188,6 +179,12 @@ int run(int argc, char** argv) {
     if (line->check_config) {
         fmt::print("the configuration is right\n");
         return exit_clean;
+    }
+    if (!line->verify.empty()) {
+        log::start(line->config.log.level, line->config.node.id.value());
+        const int code = run_verify(line->verify);
+        log::stop();
+        return code;
     }
     const int signals = open_signals();
     log::start(line->config.log.level, line->config.node.id.value());

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "engine/wal/reshard.h"
+#include "engine/replica/core_change.h"
 #include "proto/base/checksum.h"
 
 namespace kv {
@@ -139,21 +139,35 @@ io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, Nod
                                taken.error().text(), path_));
 }
 
+io::Task<Status> DataDirectory::lock(io::Reactor& reactor, std::uint32_t open_flags) {
+    KV_CO_TRY(lock_, co_await io::File::open(reactor, path_ + "/LOCK", open_flags));
+    const Status locked = co_await lock_.lock();
+    if (locked || locked.error().code != Errc::locked) co_return locked;
+    co_return fail(Errc::locked,
+                   fmt::format("{} is in use by another process: stop it, or choose another "
+                               "directory (node.data_dir)",
+                               path_));
+}
+
+io::Task<Status> DataDirectory::open_to_look(io::Reactor& reactor, std::string path) {
+    path_ = std::move(path);
+    KV_CO_CHECK(co_await lock(reactor, 0));
+    const std::string identity_path = path_ + "/" + identity_name;
+    auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
+    if (!content && content.error().code != Errc::too_large) {
+        co_return fail(std::move(content.error()));
+    }
+    const std::string bytes = content ? *content : std::string();
+    KV_CO_TRY(identity_, decode_identity(bytes, identity_path));
+    co_return Status{};
+}
+
 io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
                                      std::uint16_t cores) {
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
     // Its own name must be durable before anything in it is promised.
     KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));
-    KV_CO_TRY(lock_,
-              co_await io::File::open(reactor, path_ + "/LOCK", io::open_write | io::open_create));
-    const Status locked = co_await lock_.lock();
-    if (!locked && locked.error().code == Errc::locked) {
-        co_return fail(Errc::locked,
-                       fmt::format("{} is in use by another process: stop it, or choose another "
-                                   "directory (node.data_dir)",
-                                   path_));
-    }
-    if (!locked) co_return locked;
+    KV_CO_CHECK(co_await lock(reactor, io::open_write | io::open_create));
     KV_CO_CHECK(co_await io::make_directory(reactor, wal_directory()));
     KV_CO_CHECK(co_await io::make_directory(reactor, snapshot_directory()));
     KV_CO_CHECK(co_await io::sync_directory(reactor, path_));
@@ -183,24 +197,12 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
                         path_, identity_.shards, shards));
     }
     // Before anything is written: they may have filled the disk.
-    KV_CO_CHECK(co_await remove_left_over(reactor));
+    const bool has_log = std::ranges::any_of(
+        identity_.segments, [](SegmentSeq segment) { return segment.value() != 0; });
+    KV_CO_CHECK(
+        co_await remove_other_generations(reactor, wal_directory(), identity_.generation, has_log));
     ++identity_.boot;
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
-}
-
-/// Other generations than the log's are what a crash left, before or behind note_generation().
-io::Task<Status> DataDirectory::remove_left_over(io::Reactor& reactor) {
-    KV_CO_TRY(const std::vector<std::string> names,
-              co_await io::list_directory(reactor, wal_directory()));
-    const bool any = std::ranges::any_of(names, [&](const std::string& name) {
-        const auto file = wal::SegmentFile::parse(name);
-        return file && file->generation == identity_.generation;
-    });
-    const bool expected = std::ranges::any_of(
-        identity_.segments, [](SegmentSeq segment) { return segment.value() != 0; });
-    // An identity without its log may be an old one: then the others are the log.
-    if (expected && !any) co_return Status{};
-    co_return co_await wal::remove_generations(reactor, wal_directory(), identity_.generation);
 }
 
 io::Task<Status> DataDirectory::note_segments(io::Reactor& reactor,
@@ -215,7 +217,8 @@ io::Task<Status> DataDirectory::note_generation(io::Reactor& reactor,
     identity_.segments = std::move(segments);
     KV_CO_CHECK(
         co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_)));
-    co_return co_await wal::remove_generations(reactor, wal_directory(), identity_.generation);
+    co_return co_await remove_other_generations(reactor, wal_directory(), identity_.generation,
+                                                false);
 }
 
 io::Task<void> DataDirectory::close() {

@@ -61,10 +61,13 @@ public:
     /// Makes the directory if there is none, locks it, reads its identity or makes a new one with
     /// `node`, `shards` and `cores`, and counts the start. An identity that was made with another
     /// number of cores keeps it: its log is to be brought into a new generation. Files of other
-    /// generations are removed: a crash left them. Errors, each one sentence that says what
-    /// to do: `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
+    /// generations are removed: a crash left them. Errors, each one sentence that says what to do:
+    /// `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
     io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node, std::uint32_t shards,
                           std::uint16_t cores);
+    /// Locks a directory that is there and reads its identity; writes nothing. Errors: `locked`,
+    /// `not_found`, `foreign`, `damaged`, `io`.
+    io::Task<Status> open_to_look(io::Reactor& reactor, std::string path);
     /// Remembers that the logs have reached `segments`, by core: should one be gone at a later
     /// start, the log has lost acknowledged data.
     io::Task<Status> note_segments(io::Reactor& reactor, std::vector<SegmentSeq> segments);
@@ -81,7 +84,7 @@ public:
 private:
     io::Task<Status> take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
                           std::uint16_t cores);
-    io::Task<Status> remove_left_over(io::Reactor& reactor);
+    io::Task<Status> lock(io::Reactor& reactor, std::uint32_t open_flags);
     io::Task<Status> make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards,
                               std::uint16_t cores);
 

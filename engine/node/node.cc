@@ -62,7 +62,7 @@ wal::WalOptions Node::wal_options(std::size_t core) const {
     options.generation = identity.generation;
     options.core = static_cast<std::uint32_t>(core);
     options.epoch = Epoch(identity.boot);
-    if (core < identity.cores()) options.known_segment = identity.segments[core];
+    options.known_segment = identity.segments[core];
     options.segment_bytes = config_.wal.segment_bytes;
     options.batch_bytes_max = config_.wal.batch_bytes_max;
     options.try_direct = config_.wal.sync != WalSync::fdatasync;
@@ -132,28 +132,14 @@ io::Task<Status> Node::bring_into_generation() {
     const Instant begun = reactor_.backend().now();
     log::info(
         fmt::format("the log of {} cores is brought into a new generation for {}", before, now));
-    wal::ReshardOptions options;
-    for (std::size_t i = 0; i < before; ++i) options.from.push_back(wal_options(i));
-    for (std::size_t i = 0; i < now; ++i) {
-        wal::WalOptions to = wal_options(i);
-        ++to.generation;
-        to.known_segment = SegmentSeq(0);
-        to.epoch = Epoch(to.epoch.value() - 1);  // written before this life of it
-        options.to.push_back(std::move(to));
-    }
-    const Placement placement(static_cast<std::uint16_t>(directory_.identity().shards),
-                              static_cast<std::uint16_t>(now));
-    options.core_of = [placement](GroupId group) -> std::optional<std::uint32_t> {
-        ShardId shard;
-        if (!placement.shard_of(group, shard)) return std::nullopt;
-        return placement.core_of(shard).value();
-    };
-    resharder_ = std::make_unique<wal::Resharder>(reactor_, std::move(options));
-    Result<wal::Resharded> made = co_await resharder_->run();
+    change_ = std::make_unique<CoreChange>(reactor_, wal_options(0), directory_.identity().segments,
+                                           static_cast<std::uint16_t>(directory_.identity().shards),
+                                           static_cast<std::uint16_t>(now));
+    Result<wal::Resharded> made = co_await change_->run();
     Status status;
     if (!made) status = fail(made.error());
     if (made) {
-        resharder_.reset();
+        change_.reset();
         for (const wal::RecoveryReport& one : made->reports) report_cut(one);
         status = co_await directory_.note_generation(reactor_, std::move(made->segments));
     }

@@ -14,8 +14,8 @@
 #include "engine/node/config.h"
 #include "engine/node/data_directory.h"
 #include "engine/node/server.h"
+#include "engine/replica/core_change.h"
 #include "engine/replica/replica_set.h"
-#include "engine/wal/reshard.h"
 #include "io/call.h"
 #include "io/event.h"
 #include "io/reactor.h"
@@ -110,8 +110,8 @@ private:
     const Config config_;
     const std::uint64_t process_id_;
     DataDirectory directory_;
-    std::unique_ptr<wal::Resharder> resharder_;  ///< after it has failed: it may be at work still
-    std::vector<std::unique_ptr<Part>> parts_;   ///< by core
+    std::unique_ptr<CoreChange> change_;        ///< after it has failed: it may be at work still
+    std::vector<std::unique_ptr<Part>> parts_;  ///< by core
     std::unique_ptr<Acceptor> acceptor_;
     std::optional<Error> failure_;
     io::Semaphore permits_;      ///< to write a snapshot: one at a time on a node

@@ -4,9 +4,9 @@
 /// another: every record, in the order of its group, goes to the log of the core that has the group
 /// now. It knows nothing of what the records mean.
 ///
-/// The new logs are a generation of their own (engine/wal/segment.h). Which generation is the log
-/// is said elsewhere, atomically, when run() has returned: before that the old one is valid and
-/// complete, afterwards the new one. Files of the other are left over and go (remove_generations).
+/// The new logs are a generation of their own (engine/wal/segment.h). Which generation is the log,
+/// others say, atomically, when run() has returned: before that the old one is valid and complete,
+/// afterwards the new one. Files of the other are left over and go (remove_generations).
 ///
 /// Of a group's hard states and snapshot marks only the newest counts: each new segment begins with
 /// those that were read so far, as every segment does, and each log ends with the last ones. They

@@ -37,7 +37,7 @@ struct Scenario {
     std::vector<Life> lives;
     bool direct = true;
     std::size_t snapshot_log_bytes = 64_MiB;
-    std::uint16_t cores = 1;
+    std::vector<std::uint16_t> cores = {1};  ///< of its processes, in turn
 };
 
 Config config_for(const Scenario& scenario) {
@@ -79,7 +79,7 @@ public:
     /// Starts a node on what is left of the disk, checks it, and ends it by `end`. Returns a digest
     /// of what it holds; a failure is reported with `what`.
     std::uint64_t recover(const std::string& what, End end) {
-        io::SimProcess process(world_, server_node, scenario_.cores);
+        io::SimProcess process(world_, server_node, next_cores());
         Node node(process.reactors(), config_for(scenario_));
         const std::uint64_t digest = start(process, node, what);
         if (digest != 0 && end == End::clean_stop) {
@@ -91,6 +91,8 @@ public:
     }
 
 private:
+    std::uint16_t next_cores() { return scenario_.cores[processes_++ % scenario_.cores.size()]; }
+
     static io::Task<void> start_node(Node& node, std::optional<Result<StartReport>>& out) {
         Result<StartReport> report = co_await node.start();
         out = std::move(report);
@@ -109,7 +111,7 @@ private:
     void live_once(const Life& life, std::uint64_t seed, const bool& crashed) {
         io::SimProcess client_process(world_, client_node);
         WriteClient client(client_process.reactor(), ledger_);
-        io::SimProcess process(world_, server_node, scenario_.cores);
+        io::SimProcess process(world_, server_node, next_cores());
         Node node(process.reactors(), config_for(scenario_));
         if (start(process, node, "between lives") != 0) {
             const bool done =
@@ -117,7 +119,7 @@ private:
             EXPECT_TRUE(done || crashed) << "the client hangs";
             EXPECT_EQ(client.refusal(), "");
             if (!crashed) world_.run_for(life.idle_after);
-            for (std::size_t core = 0; core < scenario_.cores; ++core) {
+            for (std::size_t core = 0; core < node.cores(); ++core) {
                 snapshots_ += node.replicas(core).snapshot_facts().completed;
             }
             if (!crashed && life.end == End::clean_stop) process.run(node.stop());
@@ -131,6 +133,7 @@ private:
     io::SimWorld world_;
     Ledger ledger_;
     std::uint64_t snapshots_ = 0;  ///< taken so far
+    std::size_t processes_ = 0;
 };
 
 std::string name_of(io::Crash kind) {
@@ -149,6 +152,7 @@ const std::vector<Scenario>& scenarios() {
     const Workload deep{.keys = 60, .value_bytes_max = 900, .pipeline = 60, .bursts = 3};
     const Workload slow{
         .keys = 5, .value_bytes_max = 40, .pipeline = 1, .bursts = 6, .pause_max = 1s};
+    const Workload brief{.keys = 20, .value_bytes_max = 400, .pipeline = 6, .bursts = 4};
     static const std::vector<Scenario> all = {
         {"rotation", 4, 16_KiB, 1, {{steady, 0s, End::kill}, {steady, 0s, End::kill}}},
         {"clean_stops",
@@ -179,7 +183,7 @@ const std::vector<Scenario>& scenarios() {
          {{steady, 0s, End::kill}, {slow, 1s, End::clean_stop}, {steady, 0s, End::kill}},
          true,
          64_MiB,
-         2},
+         {2}},
         {"three_cores_snapshots",
          4,
          16_KiB,
@@ -187,7 +191,7 @@ const std::vector<Scenario>& scenarios() {
          {{steady, 1s, End::clean_stop}, {deep, 0s, End::kill}},
          true,
          8_KiB,
-         3},
+         {3}},
         {"two_cores_snapshots_buffered",
          3,
          16_KiB,
@@ -195,7 +199,23 @@ const std::vector<Scenario>& scenarios() {
          {{steady, 1s, End::kill}, {steady, 0s, End::clean_stop}},
          false,
          8_KiB,
-         2},
+         {2}},
+        {"other_cores",
+         5,
+         16_KiB,
+         3,
+         {{brief, 0s, End::kill}, {brief, 0s, End::clean_stop}, {brief, 0s, End::kill}},
+         true,
+         64_MiB,
+         {2, 3, 1}},
+        {"other_cores_snapshots_buffered",
+         3,
+         16_KiB,
+         16,
+         {{steady, 0s, End::clean_stop}, {steady, 1s, End::kill}},
+         false,
+         8_KiB,
+         {1, 4}},
     };
     return all;
 }
@@ -251,11 +271,10 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, CrashSweep, testing::Range<std::size_t>(0, s
                          });
 
 /// A crash during recovery, and again, is no different from any other.
-TEST(Crash, RecoveryMayCrashAtEveryPointToo) {
-    const Scenario& scenario = scenarios()[0];
+void sweep_recovery(const Scenario& scenario) {
     constexpr std::uint64_t seed = 7;
     std::uint64_t runs = 0;
-    for (std::uint64_t point = 0; !HasFailure(); point += sanitized() ? 10 : 1) {
+    for (std::uint64_t point = 0; !testing::Test::HasFailure(); point += sanitized() ? 10 : 1) {
         bool met = false;
         for (const io::Crash kind : io::all_crashes) {
             Trial run(scenario, seed);
@@ -276,7 +295,19 @@ TEST(Crash, RecoveryMayCrashAtEveryPointToo) {
         }
         if (!met) break;
     }
-    fmt::print("crash sweep of recovery: {} runs\n", runs);
+    fmt::print("crash sweep of recovery, {}: {} runs\n", scenario.name, runs);
+}
+
+TEST(Crash, RecoveryMayCrashAtEveryPointToo) {
+    sweep_recovery(scenarios()[0]);
+}
+
+/// The next process has another number of cores, and those after it have others again.
+TEST(Crash, ABringingIntoANewGenerationMayCrashAtEveryPointToo) {
+    const Workload brief{.keys = 20, .value_bytes_max = 400, .pipeline = 6, .bursts = 4};
+    Scenario scenario{"other_cores", 5, 16_KiB, 1, {{brief, 0s, End::kill}}};
+    scenario.cores = {2, 3, 3, 1};
+    sweep_recovery(scenario);
 }
 
 /// Random histories of several lives with snapshots of any size at any moment, crashed anywhere.
@@ -292,7 +323,13 @@ TEST(Crash, RandomHistoriesWithSnapshotsKeepWhatWasAcknowledged) {
                           {},
                           prng.below(3) != 0,
                           prng.between(4, 40) * 1024,
-                          static_cast<std::uint16_t>(1 + seed % 4)};
+                          {static_cast<std::uint16_t>(1 + seed % 4)}};
+        // And now and then another number at each start.
+        if (prng.chance(0.3)) {
+            for (int i = 0; i < 4; ++i) {
+                scenario.cores.push_back(static_cast<std::uint16_t>(prng.between(1, 5)));
+            }
+        }
         for (std::uint64_t life = prng.between(1, 4); life > 0; --life) {
             Workload workload;
             workload.keys = prng.between(1, 100);

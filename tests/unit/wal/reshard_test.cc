@@ -53,8 +53,7 @@ public:
     }
 };
 
-/// A machine whose logs are of `cores` in `generation`, which a file names as a data directory
-/// does.
+/// A machine with logs in generations.
 struct Machine {
     explicit Machine(std::uint64_t seed) : world(seed, calm()), prng(seed) {
         log::set_level(log::Level::off);
