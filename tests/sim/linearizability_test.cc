@@ -41,9 +41,11 @@ struct Plan {
         if (prng.chance(0.7)) knobs.core.mailbox_slots_min = knobs.core.mailbox_slots_max = 1;
         if (prng.chance(0.3)) knobs.core.doorbell = {100us, 5ms};
         if (prng.chance(0.3)) knobs.core.stall_per_million = 20'000;
+        other_cores = prng.chance(0.3);
         if (prng.chance(0.4)) snapshot_entries = prng.between(1, 30);
     }
-    std::uint16_t cores = 1;
+    std::uint16_t cores = 1;   ///< of each process
+    bool other_cores = false;  ///< instead: any number, drawn for each
     std::uint16_t shards = 1;
     std::uint32_t clients = 2;
     std::uint64_t lives = 1;
@@ -112,6 +114,7 @@ private:
             server_.world.crash_at(SimServer::server_node, server_.disk().io_points() + ahead, kind,
                                    [&crashed] { crashed = true; });
         }
+        choose_cores();
         const auto started = server_.start();
         if (!started && !crashed) wrong_ += "start: " + started.error().text() + "\n";
         // What the process before did not make durable is gone.
@@ -141,8 +144,14 @@ private:
         wait_for(clients);
     }
 
+    /// Of the next process.
+    void choose_cores() {
+        if (!plan_.other_cores) return;
+        server_.cores = static_cast<std::uint16_t>(prng_.between(1, cores_max));
+    }
+
     void count() {
-        for (std::size_t i = 0; i < plan_.cores; ++i) {
+        for (std::size_t i = 0; i < server_.cores; ++i) {
             const io::Mailboxes::Counters& mail =
                 server_.process().reactor(i).mailboxes().counters();
             messages_ += mail.sent;
@@ -164,6 +173,7 @@ private:
 
     /// What is there at the end was written by somebody, and nothing acknowledged is missing.
     void read_back() {
+        choose_cores();
         const auto started = server_.start();
         if (!started) {
             wrong_ += "last start: " + started.error().text() + "\n";
