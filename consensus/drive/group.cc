@@ -127,6 +127,13 @@ Status Group::apply(const Entry& entry) noexcept {
     return {};
 }
 
+std::size_t Group::buffer_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for (const Uncommitted& one : uncommitted_) bytes += one.bytes.capacity();
+    for (const std::string& one : free_buffers_) bytes += one.capacity();
+    return bytes;
+}
+
 std::string Group::take_buffer() noexcept {
     std::string buffer;
     if (!free_buffers_.empty()) {

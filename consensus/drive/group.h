@@ -77,6 +77,8 @@ public:
     LogPosition applied_position() const noexcept { return applied_; }
     std::uint64_t applied_time_ms() const noexcept { return applied_time_ms_; }
     std::size_t uncommitted_bytes() const noexcept { return uncommitted_bytes_; }
+    /// Memory of entries that are not applied yet, and of buffers kept for further ones.
+    std::size_t buffer_bytes() const noexcept;
     const Configuration& configuration() const noexcept { return configuration_; }
 
     /// A buffer for the next entry: empty, with memory of earlier ones.

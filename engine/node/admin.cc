@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/node/command_info.h"
@@ -87,6 +88,14 @@ NodeFacts Server::node_facts() {
     };
     facts.cpu_system = seconds(usage.ru_stime);
     facts.cpu_user = seconds(usage.ru_utime);
+    measure_buffers();
+    publish_memory();
+    facts.memory = memory.total();
+    facts.memory_peak = memory.note_peak();
+    // Where the system does not say, all that is held counts.
+    facts.rss = memory.rss().value_or(facts.memory.reserved + facts.memory.overhead());
+    facts.rss_peak = std::max(facts.rss, memory.rss_peak());
+    facts.memory_max = memory.limit();
     return facts;
 }
 
@@ -101,8 +110,6 @@ CoreFacts Server::core_facts() {
     facts.reactor = reactor.counters();
     facts.mailboxes = reactor.mailboxes().counters();
     if (loading) return facts;
-    facts.memory.live = replicas.slab().bytes_live();
-    facts.memory.reserved = replicas.slab().bytes_reserved();
     facts.wal = log.counters();
     facts.wal_read_only = log.read_only();
     facts.wal_dsync = log.sync_mode() == wal::SyncMode::dsync;
@@ -141,6 +148,7 @@ void Server::answer_config_get(const Request& request, ReplyWriter& reply) {
 /// On each core; what is read where it is used needs no more.
 void Server::apply_settings(const Config& changed) {
     settings = changed;
+    memory.set_limit(settings.limits.maxmemory);
     log::set_level(settings.log.level);
 }
 

@@ -67,6 +67,7 @@ struct Config {
         std::size_t request_bytes_max = 16_MiB;
         std::size_t reply_bytes_max = 64_MiB;
         std::size_t keys_reply_max = 100'000;
+        std::size_t maxmemory = 0;  ///< 0: none
         bool operator==(const Limits&) const = default;
     };
     struct Wal {

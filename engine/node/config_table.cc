@@ -182,6 +182,14 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = 1,
                         .max = 100'000'000},
                        KV_MEMBER(limits.keys_reply_max)),
+    number_key<Config>({.name = "limits.maxmemory",
+                        .meaning = "Memory for data and buffers of all cores, used_memory in INFO; "
+                                   "beyond it, commands that may need\nmore are refused, reading "
+                                   "and deleting goes on. 0: no limit.",
+                        .kind = ConfigKind::bytes,
+                        .min = 0,
+                        .max = config_int_max},
+                       KV_MEMBER(limits.maxmemory)),
     number_key<Config>({.name = "wal.segment_bytes",
                         .meaning = "Size of one file of the write-ahead log. Each is allocated "
                                    "whole before it is used.",

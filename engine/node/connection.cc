@@ -194,6 +194,13 @@ void Connection::end_turn() {
     close_if_done();
 }
 
+std::size_t Connection::bytes() const noexcept {
+    std::size_t bytes = sizeof *this + input_.capacity() + output_.capacity() +
+                        sending_.capacity() + pipeline_.bytes() + wide_.bytes;
+    for (const std::string& arg : parked_args_) bytes += sizeof arg + arg.size();
+    return bytes;
+}
+
 ClientInfo Connection::info(Instant now) const {
     const auto seconds = [&](Instant since) {
         return std::chrono::duration_cast<std::chrono::seconds>(now - since).count();

@@ -49,6 +49,8 @@ public:
     /// Closes without waiting.
     void close() noexcept;
 
+    /// Memory held.
+    std::size_t bytes() const noexcept;
     /// For CLIENT LIST.
     ClientInfo info(Instant now) const;
 
@@ -94,6 +96,7 @@ private:
     void answer(const Request& request, std::string& out);
     void expect_values_like(std::size_t bytes) noexcept;
     void write(const Request& request, ShardId shard);
+    void refuse(const Request& request);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
     void part_done(Slot& slot) noexcept;
     void called_back() noexcept;

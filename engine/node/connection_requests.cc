@@ -43,6 +43,19 @@ bool is_batched(const Request& request, std::string_view input) noexcept {
     return at >= begin && at < begin + input.size();
 }
 
+/// Whether the write may need memory: what Redis calls denyoom.
+bool may_grow(Verb verb) noexcept {
+    switch (verb) {
+        case Verb::del:
+        case Verb::unlink:
+        case Verb::getdel:
+        case Verb::delex:
+        case Verb::flushall:
+        case Verb::flushdb: return false;
+        default: return true;
+    }
+}
+
 /// Whether the write becomes one command for the key that is its first argument.
 bool has_one_key(const Request& request) noexcept {
     switch (request.verb) {
@@ -293,6 +306,8 @@ void Connection::answer_found(const Request& request, const std::optional<Store:
 
 void Connection::write(const Request& request, ShardId shard) {
     const std::span<const std::string_view> args = request.args;
+    if (services_.memory.full() && may_grow(request.verb)) [[unlikely]]
+        return refuse(request);
     if (parts_of(request.verb, args.size()) > wide_parts_per_turn) return park(request);
     const std::uint64_t number = pipeline_.tail();
     push(request).state = Slot::State::writing;
@@ -333,6 +348,14 @@ void Connection::write(const Request& request, ShardId shard) {
     Slot& slot = pipeline_.at(number);
     if (slot.parts_left != 0) return;
     slot.state = Slot::State::done;
+    services_.mark(*this);
+}
+
+/// Out of memory: nothing is begun, on any core, and nothing is logged.
+void Connection::refuse(const Request& request) {
+    Slot& slot = push(request);
+    slot.refused = true;
+    slot.error = Errc::out_of_memory;
     services_.mark(*this);
 }
 

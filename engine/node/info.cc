@@ -93,19 +93,29 @@ void add_clients(const NodeFacts& node, Cores cores, std::string& out) {
     line(out, "stalled_clients_closed", sum(cores, &Counters::connections_stalled));
 }
 
-void add_memory(const NodeFacts&, Cores cores, std::string& out) {
-    const std::size_t live = sum(cores, [](const CoreFacts& core) { return core.memory.live; });
-    const std::size_t reserved =
-        sum(cores, [](const CoreFacts& core) { return core.memory.reserved; });
-    line(out, "used_memory", live);
-    line(out, "used_memory_human", human_bytes(live));
-    line(out, "used_memory_rss", reserved);
-    line(out, "used_memory_rss_human", human_bytes(reserved));
-    const double ratio =
-        live == 0 ? 1.0 : static_cast<double>(reserved) / static_cast<double>(live);
-    line(out, "mem_fragmentation_ratio", fmt::format("{:.2f}", ratio));
-    line(out, "maxmemory", 0);
+void add_memory(const NodeFacts& node, Cores, std::string& out) {
+    const MemoryFacts& facts = node.memory;
+    const auto both = [&](const std::string& name, std::uint64_t bytes) {
+        line(out, name, bytes);
+        line(out, name + "_human", human_bytes(bytes));
+    };
+    both("used_memory", facts.used());
+    both("used_memory_rss", node.rss);
+    both("used_memory_peak", node.memory_peak);
+    both("used_memory_rss_peak", node.rss_peak);
+    line(out, "used_memory_overhead", facts.overhead());
+    line(out, "used_memory_dataset", facts.dataset);
+    line(out, "used_memory_reserved", facts.reserved);
+    line(out, "used_memory_being_freed", facts.flushed);
+    line(out, "mem_wal_buffers", facts.log);
+    line(out, "mem_pending_entries", facts.pending);
+    line(out, "mem_clients", facts.clients);
+    both("maxmemory", node.memory_max);
     line(out, "maxmemory_policy", "noeviction");
+    const double ratio =
+        facts.used() == 0 ? 1.0 : static_cast<double>(node.rss) / static_cast<double>(facts.used());
+    line(out, "mem_fragmentation_ratio", fmt::format("{:.2f}", ratio));
+    line(out, "mem_allocator", "slab");
 }
 
 void add_loading(const NodeFacts& node, Cores cores, std::string& out) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/node/memory.h"
 #include "engine/node/services.h"
 #include "engine/replica/snapshots.h"
 #include "engine/wal/wal.h"
@@ -33,12 +34,6 @@ struct ServerFacts {
     std::int64_t started_s = 0;  ///< wall clock
 };
 
-/// Bytes, of one core.
-struct MemoryFacts {
-    std::size_t live = 0;
-    std::size_t reserved = 0;  ///< for what is live, and around it
-};
-
 /// One Raft group.
 struct ShardFacts {
     ShardId shard;
@@ -54,12 +49,11 @@ struct ShardFacts {
 
 /// What one core knows, at one moment.
 struct CoreFacts {
-    bool loading = false;  ///< then shards, keys and memory are not looked at
+    bool loading = false;  ///< then shards and keys are not looked at
     LoadProgress load;
     std::uint64_t clients = 0;
     double requests_per_second = 0;
     Counters counters;
-    MemoryFacts memory;
     std::vector<ShardFacts> shards;  ///< of this core
     SnapshotFacts snapshots;         ///< without its shards
     wal::WalCounters wal;
@@ -79,6 +73,11 @@ struct NodeFacts {
     std::chrono::milliseconds uptime{};
     std::string cpu_system;  ///< seconds with six digits
     std::string cpu_user;
+    MemoryFacts memory;  ///< of all cores
+    std::uint64_t memory_peak = 0;
+    std::uint64_t memory_max = 0;  ///< limits.maxmemory
+    std::uint64_t rss = 0;
+    std::uint64_t rss_peak = 0;
 };
 
 /// The sections that `wanted` names, in any case and order; without any, and for "default", those

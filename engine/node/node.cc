@@ -13,6 +13,8 @@ Node::Node(std::span<io::Reactor* const> reactors, Config config, std::uint64_t 
     : reactor_(*reactors.front()),
       config_(std::move(config)),
       process_id_(process_id),
+      memory_(static_cast<std::uint16_t>(reactors.size()), config_.limits.maxmemory),
+      rss_watch_(reactor_, memory_),
       permits_(reactor_, 1),
       finished_one_(reactor_) {
     for (io::Reactor* const reactor : reactors) {
@@ -122,6 +124,7 @@ io::Task<Result<StartReport>> Node::start() {
     }
     report.keys = keys();
     co_await serve();
+    rss_watch_.start();
     co_return report;
 }
 
@@ -170,7 +173,7 @@ io::Task<Status> Node::make_parts() {
         auto make = [&](io::Reactor& here) {
             FailureHandler& failures = part;
             part.replicas = std::make_unique<ReplicaSet>(here, replica_set_options(i), failures);
-            part.server = std::make_unique<Server>(here, config_, *part.replicas, facts);
+            part.server = std::make_unique<Server>(here, config_, *part.replicas, memory_, facts);
         };
         co_await io::call_on(reactor_, part.reactor.core(), make);
     }
@@ -275,6 +278,7 @@ io::Task<void> Node::run_one(io::Task<void> (Node::*work)(Part*), Part* part) {
 
 io::Task<void> Node::stop() {
     if (acceptor_) co_await acceptor_->stop();
+    co_await rss_watch_.stop();
     // The clients of every core first: their requests may be under way on any other.
     co_await for_all(&Node::stop_server);
     co_await for_all(&Node::stop_replicas);

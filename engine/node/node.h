@@ -110,6 +110,8 @@ private:
     const Config config_;
     const std::uint64_t process_id_;
     DataDirectory directory_;
+    NodeMemory memory_;
+    RssWatch rss_watch_;
     std::unique_ptr<CoreChange> change_;        ///< after it has failed: it may be at work still
     std::vector<std::unique_ptr<Part>> parts_;  ///< by core
     std::unique_ptr<Acceptor> acceptor_;

@@ -50,6 +50,8 @@ public:
     std::size_t size() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
     /// Sum of the charges.
     std::size_t charge() const noexcept { return charge_; }
+    /// Memory held, of which the slots of answered requests keep a little.
+    std::size_t bytes() const noexcept { return slots_.size() * sizeof(Slot) + charge_; }
 
     /// Number of the next request to be pushed.
     std::uint64_t tail() const noexcept { return tail_; }

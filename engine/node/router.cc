@@ -135,6 +135,12 @@ void Router::close_batch(Batch*& open, CoreId to, std::uint32_t kind) {
     reactor_.mailboxes().send(to, {kind, 0, std::exchange(open, nullptr)});
 }
 
+std::size_t Router::buffer_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for (const Batch* const batch : free_batches_) bytes += batch->bytes.capacity();
+    return bytes;
+}
+
 void Router::take_back(Batch& batch) {
     batch.bytes.clear();
     if (batch.bytes.capacity() > kept_batch_bytes_max) batch.bytes = {};

@@ -74,6 +74,9 @@ public:
     void read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter);
     /// Another core has not taken what is there for it.
     bool congested() const noexcept { return congested_; }
+    /// Memory of all batches of this core, wherever they are. Empty ones that are kept count, those
+    /// that another core is reading do not.
+    std::size_t buffer_bytes() const noexcept;
     /// Requests of other cores that are not answered yet.
     std::uint64_t pending() const noexcept { return pending_; }
     /// Answered to other cores, ever.

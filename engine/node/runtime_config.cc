@@ -27,6 +27,7 @@ constexpr Alias aliases[] = {
     {"dir", "node.data_dir"},
     {"loglevel", "log.level", true},
     {"maxclients", "client.connections_max", true, 1, 1'000'000},
+    {"maxmemory", "limits.maxmemory", true, 0, std::numeric_limits<std::int64_t>::max()},
     {"port", "client.port"},
     {"proto-max-bulk-len", "limits.value_bytes_max"},
     {"slowlog-log-slower-than", "slowlog.slower_than_us", true, -1, 3'600'000'000},
@@ -35,15 +36,25 @@ constexpr Alias aliases[] = {
 
 /// Parameters of Redis that are the way they are.
 constexpr std::pair<std::string_view, std::string_view> constants[] = {
-    {"appendfsync", "always"}, {"appendonly", "yes"}, {"cluster-enabled", "no"},
-    {"databases", "1"},        {"maxmemory", "0"},    {"maxmemory-policy", "noeviction"},
-    {"requirepass", ""},       {"save", ""},          {"timeout", "0"},
+    {"appendfsync", "always"},
+    {"appendonly", "yes"},
+    {"cluster-enabled", "no"},
+    {"databases", "1"},
+    {"maxmemory-policy", "noeviction"},
+    {"requirepass", ""},
+    {"save", ""},
+    {"timeout", "0"},
 };
 
 /// Keys of the file that need no restart.
 constexpr std::string_view settable_keys[] = {
-    "client.connections_max", "client.stall_timeout",   "commit_timeout", "log.level",
-    "slowlog.entries_max",    "slowlog.slower_than_us",
+    "client.connections_max",
+    "client.stall_timeout",
+    "commit_timeout",
+    "limits.maxmemory",
+    "log.level",
+    "slowlog.entries_max",
+    "slowlog.slower_than_us",
 };
 
 /// Redis has four levels.
@@ -58,8 +69,31 @@ std::string level_of_redis(std::string_view level) {
 std::string alias_value(const Alias& alias, const Config& config, const ConfigFacts& facts) {
     if (alias.name == "port") return std::to_string(facts.port);
     if (alias.name == "proto-max-bulk-len") return std::to_string(config.limits.value_bytes_max);
+    if (alias.name == "maxmemory") return std::to_string(config.limits.maxmemory);
     const std::string value = get_key(config, alias.key).value_or("");
     return alias.name == "loglevel" ? level_of_redis(value) : value;
+}
+
+/// "100", "100b", "1k", "1kb" ... "1gb": with b a kilobyte has 1024 bytes, else 1000.
+std::optional<std::int64_t> parse_memory(std::string_view text) noexcept {
+    constexpr std::pair<std::string_view, std::int64_t> units[] = {
+        {"kb", 1 << 10},  {"mb", 1 << 20},      {"gb", 1 << 30}, {"k", 1'000},
+        {"m", 1'000'000}, {"g", 1'000'000'000}, {"b", 1},
+    };
+    std::int64_t unit_bytes = 1;
+    for (const auto& [unit, bytes] : units) {
+        if (text.size() <= unit.size()) continue;
+        if (!equals_ignoring_case(text.substr(text.size() - unit.size()), unit)) continue;
+        text.remove_suffix(unit.size());
+        unit_bytes = bytes;
+        break;
+    }
+    const auto number = parse_integer(text);
+    std::int64_t bytes = 0;
+    if (!number || *number < 0 || __builtin_mul_overflow(*number, unit_bytes, &bytes)) {
+        return std::nullopt;
+    }
+    return bytes;
 }
 
 Error failed(std::string_view name, std::string_view why) {
@@ -86,6 +120,11 @@ Status set_alias(Config& config, const Alias& alias, std::string_view name,
                                "warning"));
         }
         return set_key(config, alias.key, level->second);
+    }
+    if (alias.name == "maxmemory") {
+        const auto bytes = parse_memory(value);
+        if (!bytes) return fail(failed(name, "argument must be a memory value"));
+        return set_key(config, alias.key, std::to_string(*bytes));
     }
     const auto number = parse_integer(value);
     if (!number) return fail(failed(name, "argument couldn't be parsed into an integer"));

@@ -12,8 +12,8 @@
 
 namespace kv {
 
-Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, ServerFacts facts)
-    : Services(r, c, set, router_),
+Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, NodeMemory& m, ServerFacts facts)
+    : Services(r, c, set, router_, m),
       facts_(std::move(facts)),
       router_(r, set, *this),
       tick_timer_(*this),
@@ -92,6 +92,22 @@ void Server::at_turn_end() {
     // What was marked meanwhile has something to do in the next turn.
     if (!marked_.empty()) reactor.want_turn();
     if (!gone_.empty()) sweep_gone();
+    publish_memory();
+}
+
+void Server::publish_memory() noexcept {
+    memory_.dataset = replicas.slab().bytes_live();
+    memory_.flushed = replicas.flushed_bytes();
+    memory_.reserved = replicas.slab().bytes_reserved();
+    memory.publish(reactor.core(), memory_);
+}
+
+/// What takes a walk over all connections and entries.
+void Server::measure_buffers() noexcept {
+    memory_.log = replicas.log().buffer_bytes();
+    memory_.pending = replicas.buffer_bytes() + router_.buffer_bytes();
+    memory_.clients = 0;
+    for (const auto& connection : connections_) memory_.clients += connection->bytes();
 }
 
 void Server::sweep_gone() {
@@ -120,6 +136,8 @@ void Server::tick() {
     const auto fresh = static_cast<double>(counters.requests - requests_at_tick_) / seconds;
     requests_per_second_ = 0.75 * requests_per_second_ + 0.25 * fresh;
     requests_at_tick_ = counters.requests;
+    measure_buffers();
+    memory.note_peak();
     changed_.set();
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
 }

@@ -33,7 +33,8 @@ public:
     /// How long after that for connections to close.
     static constexpr Duration close_timeout = 1s;
 
-    Server(io::Reactor& reactor, const Config& config, ReplicaSet& replicas, ServerFacts facts);
+    Server(io::Reactor& reactor, const Config& config, ReplicaSet& replicas, NodeMemory& memory,
+           ServerFacts facts);
     ~Server();
 
     /// On the first core: who is told of connections that are gone. Elsewhere a message is sent.
@@ -70,6 +71,8 @@ private:
     void at_turn_end() override;
     void tick();
     void sweep_gone();
+    void publish_memory() noexcept;
+    void measure_buffers() noexcept;
 
     struct TickTimer : io::Timer {
         explicit TickTimer(Server& s) noexcept
@@ -87,6 +90,7 @@ private:
     std::vector<Connection*> marked_before_;
     std::vector<Connection*> gone_;  ///< of this turn: may be destroyed
     TickTimer tick_timer_;
+    MemoryFacts memory_;  ///< of this core; the buffers as of the last tick
     io::Event changed_;
     Instant started_;
     std::uint64_t requests_at_tick_ = 0;

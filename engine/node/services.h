@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/node/config.h"
+#include "engine/node/memory.h"
 #include "engine/node/slowlog.h"
 #include "engine/replica/replica_set.h"
 #include "io/reactor.h"
@@ -68,6 +69,7 @@ public:
     const Config& config = settings;
     ReplicaSet& replicas;  ///< of this core
     Router& router;        ///< to those of other cores
+    NodeMemory& memory;    ///< of all cores
     RequestLimits limits;
     Counters counters;
     SlowLog slowlog;
@@ -108,8 +110,8 @@ public:
     virtual void reset_statistics() = 0;
 
 protected:
-    Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others)
-        : reactor(r), settings(c), replicas(set), router(to_others), prng(seed_from(r)) {
+    Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others, NodeMemory& m)
+        : reactor(r), settings(c), replicas(set), router(to_others), memory(m), prng(seed_from(r)) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }

@@ -62,6 +62,15 @@ void Replica::close_batch(std::uint64_t now_ms) {
     }
 }
 
+std::size_t Replica::buffer_bytes() const noexcept {
+    std::size_t waiters = waiters_.capacity();
+    for (const Proposed& one : proposed_) waiters += one.waiters.capacity();
+    for (const auto& one : free_waiters_) waiters += one.capacity();
+    return group_.buffer_bytes() + batch_.capacity() + waiters * sizeof(Waiter) +
+           applied_.capacity() * sizeof(Applied) + previous_values_.capacity() +
+           readers_.size() * sizeof(Reader) + readable_.capacity() * sizeof(Waiter);
+}
+
 bool Replica::read_behind_pending(Waiter reader, std::uint64_t hash) {
     if (pending() == 0) return false;
     readers_.push_back({taken_, hash, reader});

@@ -77,6 +77,10 @@ public:
     /// Commands that were taken and not yet applied.
     std::uint64_t pending() const noexcept { return taken_ - done_; }
 
+    /// Memory of commands that are not applied yet, and of what is kept for further ones. Costs a
+    /// walk over all entries under way.
+    std::size_t buffer_bytes() const noexcept;
+
     /// Frees what a flush has put aside, in slices; true while work remains.
     bool reclaim(std::size_t entries_max) noexcept { return store_.reclaim(entries_max); }
 

@@ -111,6 +111,19 @@ std::uint64_t ReplicaSet::keys() const noexcept {
     return keys;
 }
 
+std::size_t ReplicaSet::flushed_bytes() const noexcept {
+    if (!reclaiming_) return 0;
+    std::size_t bytes = 0;
+    for (Replica* const replica : own_) bytes += replica->store().flushed_bytes();
+    return bytes;
+}
+
+std::size_t ReplicaSet::buffer_bytes() const noexcept {
+    std::size_t bytes = 0;
+    for (Replica* const replica : own_) bytes += replica->buffer_bytes();
+    return bytes;
+}
+
 // --- the end of a turn ---------------------------------------------------------------------------
 
 void ReplicaSet::at_turn_end() {

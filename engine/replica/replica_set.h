@@ -89,6 +89,10 @@ public:
     /// Takes a snapshot of every shard of this core. False: that is under way already.
     bool take_snapshots() { return snapshots_.ask_all(); }
     const Slab& slab() const noexcept { return slab_; }
+    /// Of the slab's live bytes, those that flushes gave up and that are being freed.
+    std::size_t flushed_bytes() const noexcept;
+    /// Memory of commands that are not applied yet: Replica::buffer_bytes of all.
+    std::size_t buffer_bytes() const noexcept;
     /// Keys of all shards of this core.
     std::uint64_t keys() const noexcept;
 

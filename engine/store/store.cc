@@ -132,6 +132,7 @@ std::int64_t Store::flush() noexcept {
     if (count == 0 && index_.segments() == 1) return 0;  // else it gives memory back
     if (cut_ != nullptr) cut_->before_flush();
     flushed_.push_back(std::exchange(index_, HashIndex(*slab_)));
+    flushed_block_bytes_ = block_bytes_;
     return static_cast<std::int64_t>(count);
 }
 
@@ -146,14 +147,20 @@ bool Store::reclaim(std::size_t entries_max) noexcept {
     KV_ASSERT(entries_max > 0);
     if (flushed_.empty()) return false;
     const bool left = flushed_.back().drain(entries_max, [this](Reference reference) {
-        return 1 + release(reference) / reclaim_unit_bytes;
+        const std::size_t bytes = release(reference);
+        flushed_block_bytes_ -= bytes;
+        return 1 + bytes / reclaim_unit_bytes;
     });
     if (!left) flushed_.pop_back();
     return !flushed_.empty();
 }
 
 std::size_t Store::bytes() const noexcept {
-    std::size_t bytes = block_bytes_ + index_.bytes();
+    return block_bytes_ - flushed_block_bytes_ + index_.bytes() + flushed_bytes();
+}
+
+std::size_t Store::flushed_bytes() const noexcept {
+    std::size_t bytes = flushed_block_bytes_;
     for (const HashIndex& index : flushed_) bytes += index.bytes();
     return bytes;
 }

@@ -109,6 +109,8 @@ public:
 
     /// Memory held: blocks and indexes, those waiting for reclaim() included. Exact.
     std::size_t bytes() const noexcept;
+    /// Of these, what flushes left for reclaim().
+    std::size_t flushed_bytes() const noexcept;
     const HashIndex& index() const noexcept { return index_; }
 
     /// Equal for stores of equal (key, value, revision) sets, in whatever order they came about.
@@ -154,7 +156,8 @@ private:
     std::uint64_t hash_secret_;
     Revision revision_;
     StoreCut* cut_ = nullptr;
-    std::size_t block_bytes_ = 0;  ///< of live and of flushed blocks
+    std::size_t block_bytes_ = 0;          ///< of live and of flushed blocks
+    std::size_t flushed_block_bytes_ = 0;  ///< of flushed blocks alone
     HashIndex index_;
     std::string previous_;            ///< what the last command returned, or built
     std::vector<HashIndex> flushed_;  ///< emptied by reclaim(), the last one first

@@ -223,6 +223,14 @@ std::uint64_t Wal::room_within_limit() const noexcept {
     return current + usable * (options_.segment_bytes / 2);
 }
 
+std::size_t Wal::buffer_bytes() const noexcept {
+    std::size_t bytes = gathering_->buffer.capacity();
+    for (const auto& batch : waiting_) bytes += batch->buffer.capacity();
+    for (const auto& batch : free_batches_) bytes += batch->buffer.capacity();
+    for (const auto& write : in_flight_) bytes += write->batch->buffer.capacity();
+    return bytes;
+}
+
 std::optional<Errc> Wal::refusal(std::size_t bytes) const noexcept {
     if (failed_ || stopping_) return Errc::shutting_down;
     const bool full = log_is_full();

@@ -153,6 +153,8 @@ public:
 
     bool read_only() const noexcept { return no_space_; }
     SyncMode sync_mode() const noexcept { return mode_; }
+    /// Memory of all batches: gathering, on their way, and kept to be used again.
+    std::size_t buffer_bytes() const noexcept;
     const WalCounters& counters() const noexcept { return counters_; }
 
 private:

@@ -11,7 +11,6 @@ CoreFacts core_with_shard(std::uint16_t shard, std::uint64_t keys) {
     core.requests_per_second = 10.6;
     core.counters.requests = 100;
     core.counters.calls[static_cast<std::size_t>(Verb::get)] = 60;
-    core.memory = {1 << 20, 2 << 20};
     core.wal.batches = 5;
     core.wal.bytes = 5 * 4096;
     core.wal_dsync = true;
@@ -35,6 +34,9 @@ std::string render(std::span<const CoreFacts> cores, std::vector<std::string_vie
     node.connections_max = 100;
     node.server.started_s = 42;
     node.uptime = 90'000s;
+    node.memory.dataset = 1 << 20;
+    node.memory.clients = 1 << 20;
+    node.rss = 4 << 20;
     return render_info(node, cores, sections);
 }
 
