@@ -42,6 +42,9 @@ public:
 
     virtual Instant now() noexcept = 0;           ///< monotonic
     virtual std::int64_t wall_ns() noexcept = 0;  ///< since 1970-01-01 UTC; may jump
+    /// CPU time that this core's thread has used, in the program and for it in the kernel. A system
+    /// call: for measuring. In a simulation none passes.
+    virtual Duration cpu_time() noexcept { return {}; }
     /// Address of a connected descriptor, the peer's or our own. Without a network: loopback, and
     /// the descriptor as port.
     virtual Endpoint endpoint_of(std::int32_t fd, bool peer) noexcept {

@@ -111,10 +111,31 @@ void Reactor::count_turn(Instant end) noexcept {
     return false;
 }
 
+void Reactor::set_measure_cpu(bool on) noexcept {
+    if (on == measure_cpu_) return;
+    measure_cpu_ = on;
+    cpu_before_.reset();  // the turn that turns it on is not measured
+    if (!on) return;
+    counters_.cpu_max = {};
+    counters_.cpu_long_turns = 0;
+}
+
+void Reactor::measure_turn() noexcept {
+    const Duration now = backend_.cpu_time();
+    if (cpu_before_) {
+        const Duration took = now - *cpu_before_;
+        counters_.cpu_max = std::max(counters_.cpu_max, took);
+        if (took > long_turn) ++counters_.cpu_long_turns;
+    }
+    cpu_before_ = now;
+}
+
 void Reactor::turn(Duration wait_max) {
     ReadyQueue* const outer = std::exchange(ReadyQueue::current(), &ready_);
     // One look at the clock ends the last turn and says how long this one may wait.
     const Instant entry = backend_.now();
+    if (measure_cpu_) [[unlikely]]
+        measure_turn();
     if (counters_.turns != 0) count_turn(entry);
     Duration wait = std::min(wait_max, idle_time(entry));
     turn_wanted_ = false;

@@ -9,6 +9,7 @@
 #include <array>
 #include <coroutine>
 #include <cstdint>
+#include <optional>
 
 #include "io/backend.h"
 #include "io/mailboxes.h"
@@ -90,8 +91,15 @@ public:
         /// time passes in a turn.
         Duration busy{};
         DurationCounts busy_turns{};  ///< turns by that time
+        /// The most CPU time that one turn took, with the kernel's part of it, and how many took
+        /// more than long_turn; while set_measure_cpu() asks for it.
+        Duration cpu_max{};
+        std::uint64_t cpu_long_turns = 0;
     };
+    static constexpr Duration long_turn = 2ms;
     const Counters& counters() const noexcept { return counters_; }
+    /// Costs a system call a turn. Turning it on begins anew.
+    void set_measure_cpu(bool on) noexcept;
 
     /// Longest wait when nothing is armed.
     static constexpr Duration wait_max_default = 1s;
@@ -115,6 +123,7 @@ private:
     Duration idle_time(Instant now) const noexcept;
     void count_turn(Instant end) noexcept;
     bool spin(Instant entry, Duration wait);
+    void measure_turn() noexcept;
 
     Backend& backend_;
     CoreId core_;
@@ -133,6 +142,8 @@ private:
     Duration spin_{};
     bool turn_wanted_ = false;
     bool stopping_ = false;
+    bool measure_cpu_ = false;
+    std::optional<Duration> cpu_before_;  ///< when this turn began, if it is measured
     Counters counters_;
 };
 

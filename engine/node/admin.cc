@@ -149,6 +149,7 @@ void Server::answer_config_get(const Request& request, ReplyWriter& reply) {
 void Server::apply_settings(const Config& changed) {
     settings = changed;
     memory.set_limit(settings.limits.maxmemory);
+    reactor.set_measure_cpu(settings.reactor.measure_cpu);
     log::set_level(settings.log.level);
 }
 

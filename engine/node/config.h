@@ -86,6 +86,7 @@ struct Config {
         std::uint32_t cores = 0;  ///< 0: as many as there are CPUs for
         std::string cpus = "auto";
         std::uint32_t poll_us = 0;
+        bool measure_cpu = false;
         bool operator==(const Reactor&) const = default;
     };
     struct Slowlog {

@@ -54,6 +54,7 @@ constexpr std::string_view read_modes[] = {"linearizable", "lease", "local"};
 constexpr std::string_view wal_syncs[] = {"auto", "dsync", "fdatasync"};
 constexpr std::string_view log_levels[] = {"trace", "debug",    "info", "warn",
                                            "error", "critical", "off"};
+constexpr std::string_view no_yes[] = {"no", "yes"};
 constexpr std::string_view log_formats[] = {"logfmt", "json"};
 
 constexpr std::int64_t ns(Duration duration) {
@@ -262,6 +263,12 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = 0,
                         .max = 100'000},
                        KV_MEMBER(reactor.poll_us)),
+    number_key<Config>({.name = "reactor.measure_cpu",
+                        .meaning = "Whether INFO tells the most CPU time that one turn of an event "
+                                   "loop took. Costs a system call\na turn.",
+                        .kind = ConfigKind::choice,
+                        .choices = no_yes},
+                       KV_MEMBER(reactor.measure_cpu)),
     number_key<Config>({.name = "slowlog.slower_than_us",
                         .meaning = "Microseconds from which a command is kept for SLOWLOG; 0 keeps "
                                    "all, -1 none.",

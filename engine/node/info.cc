@@ -189,6 +189,11 @@ void add_stats(const NodeFacts&, Cores cores, std::string& out) {
     line(out, "sends", sum(cores, &Counters::sends));
     line(out, "reactor_turns",
          sum(cores, [](const CoreFacts& core) { return core.reactor.turns; }));
+    Duration cpu_max{};
+    for (const CoreFacts& core : cores) cpu_max = std::max(cpu_max, core.reactor.cpu_max);
+    line(out, "turn_cpu_max_us", cpu_max / 1us);
+    line(out, "turns_over_2ms_cpu",
+         sum(cores, [](const CoreFacts& core) { return core.reactor.cpu_long_turns; }));
 }
 
 void add_replication(const NodeFacts& node, Cores cores, std::string& out) {

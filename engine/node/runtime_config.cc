@@ -53,6 +53,7 @@ constexpr std::string_view settable_keys[] = {
     "commit_timeout",
     "limits.maxmemory",
     "log.level",
+    "reactor.measure_cpu",
     "slowlog.entries_max",
     "slowlog.slower_than_us",
 };

@@ -22,6 +22,7 @@ Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, NodeMemory& m, 
     reactor.add_turn_hook(*this, io::Reactor::Phase::answer);
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
     reactor.mailboxes().set_receiver(client_kind, this);
+    reactor.set_measure_cpu(config.reactor.measure_cpu);
 }
 
 Server::~Server() {
