@@ -14,7 +14,6 @@
 #include "engine/node/memory.h"
 #include "engine/node/services.h"
 #include "engine/replica/snapshots.h"
-#include "engine/wal/wal.h"
 #include "io/mailboxes.h"
 #include "io/reactor.h"
 #include "proto/base/ids.h"
