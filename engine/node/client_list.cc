@@ -100,8 +100,9 @@ Result<ClientFilter> parse_client_kill(Args args) {
         out.address.assign(args[0].empty() ? "-" : args[0]);
         return out;
     }
-    if (args.size() % 2 != 0) return fail(Errc::syntax);
+    // The first mistake is named, so an option without a value counts where it stands.
     for (std::size_t at = 0; at < args.size(); at += 2) {
+        if (at + 1 == args.size()) return fail(Errc::syntax);
         KV_CHECK(take_kill_filter(args[at], args[at + 1], out));
     }
     return out;

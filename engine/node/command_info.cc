@@ -261,6 +261,14 @@ void answer_docs(std::span<const std::string_view> names, Writer& out) {
     }
 }
 
+/// What this very command does with its keys: SET reads only with GET.
+std::string_view key_flags_of(const CommandRow& row, std::span<const std::string_view> words) {
+    if (row.verb != Verb::set) return row.keys.flags;
+    const bool reads = std::ranges::any_of(
+        words.subspan(3), [](std::string_view word) { return equals_ignoring_case(word, "get"); });
+    return reads ? "RW access update" : "OW update";
+}
+
 void answer_keys_of(std::span<const std::string_view> words, bool flags, ReplyWriter& reply) {
     const CommandRow* row = find_listed(words[0]);
     const bool may_have = row != nullptr && (row->kind == CommandClass::container);
@@ -280,7 +288,7 @@ void answer_keys_of(std::span<const std::string_view> words, bool flags, ReplyWr
         for (const std::string_view key : keys) {
             out.array(2);
             out.bulk(key);
-            write_flags(row->keys.flags, out);
+            write_flags(key_flags_of(*row, words), out);
         }
     });
 }

@@ -119,9 +119,20 @@ void answer_reply_mode(std::string_view word, Session& session, ReplyWriter& rep
     }
 }
 
-void answer_tracking(std::string_view word, ReplyWriter& reply) {
-    if (is(word, "off")) return reply.ok();
-    if (!is(word, "on")) return reply.error(Errc::syntax);
+bool is_tracking_flag(std::string_view word) {
+    return is(word, "bcast") || is(word, "optin") || is(word, "optout") || is(word, "noloop");
+}
+
+/// Options are looked at before ON and OFF, as Redis does.
+void answer_tracking(std::span<const std::string_view> args, ReplyWriter& reply) {
+    for (std::size_t at = 1; at < args.size(); ++at) {
+        const bool has_value = is(args[at], "redirect") || is(args[at], "prefix");
+        if (has_value ? ++at == args.size() : !is_tracking_flag(args[at])) {
+            return reply.error(Errc::syntax);
+        }
+    }
+    if (is(args[0], "off")) return reply.ok();
+    if (!is(args[0], "on")) return reply.error(Errc::syntax);
     reply.error(Errc::unsupported, "CLIENT TRACKING is not supported");
 }
 
@@ -190,7 +201,7 @@ void answer_session(const Request& request, Session& session, std::string& out) 
         case Verb::client_no_evict: return answer_switch(args[0], session.no_evict, reply);
         case Verb::client_no_touch: return answer_switch(args[0], session.no_touch, reply);
         case Verb::client_reply: return answer_reply_mode(args[0], session, reply);
-        case Verb::client_tracking: return answer_tracking(args[0], reply);
+        case Verb::client_tracking: return answer_tracking(args, reply);
         case Verb::client_trackinginfo: return reply.compose(write_tracking_info);
         case Verb::client_caching:
             return reply.error(Errc::syntax,

@@ -241,7 +241,8 @@ class Generator:
     def verb_command__getkeys(self):
         return [b"COMMAND", b"GETKEYS"] + self.dice.choice(
             ([b"GET", b"a"], [b"MSET", b"a", b"1", b"b", b"2"], [b"PING"], [b"nonsense"],
-             [b"GET"], [b"DEL", b"a", b"b"], [b"SET", b"k", b"v"]))
+             [b"GET"], [b"DEL", b"a", b"b"], [b"SET", b"k", b"v"],
+             [b"SET", b"k", b"v", b"NX", b"gEt"]))
     def verb_config__get(self):
         return [b"CONFIG", self.any_case(b"GET")] + self.some(
             lambda: self.dice.choice((b"maxmemory", b"save", b"appendonly", b"nonsense", b"data*")))
@@ -257,7 +258,9 @@ class Generator:
             ([], [b"TYPE", b"normal"], [b"TYPE", b"x"], [b"ID", b"abc"], [b"x"]))
     def verb_client__kill(self):
         return [b"CLIENT", b"KILL"] + self.dice.choice(
-            ([b"1.2.3.4:5"], [b"ID", b"x"], [b"ID", b"999999999"], [b"TYPE", b"x"], [b"x", b"y"]))
+            ([b"1.2.3.4:5"], [b"ID", b"x"], [b"ID", b"999999999"], [b"TYPE", b"x"], [b"x", b"y"],
+             [b"ID", b"x", b"SKIPME"], [b"ID", b"999999999", b"SKIPME"], [b"x", b"y", b"ID", b"x"],
+             [b"USER", b"nobody", b"TYPE", b"x"], [b"TYPE", b"x", b"x", b"y"]))
     def verb_client__no_evict(self):
         return [b"CLIENT", b"NO-EVICT", self.dice.choice((b"on", b"OFF", b"x"))]
     def verb_client__no_touch(self):
@@ -266,7 +269,8 @@ class Generator:
     def verb_client__pause(self): return [b"CLIENT", b"PAUSE", self.dice.choice((b"x", b"-1", b""))]
     def verb_client__unpause(self): return [b"CLIENT", b"UNPAUSE"]
     def verb_client__tracking(self):
-        return [b"CLIENT", b"TRACKING", self.dice.choice((b"off", b"x", b"OFF"))]
+        return [b"CLIENT", b"TRACKING", self.dice.choice((b"off", b"x", b"OFF")),
+                *self.dice.choice(((), (b"value",), (b"BCAST",), (b"noloop", b"prefix")))]
     def verb_client__trackinginfo(self): return [b"CLIENT", b"TRACKINGINFO"]
     def verb_client__caching(self):
         return [b"CLIENT", b"CACHING", self.dice.choice((b"yes", b"no", b"x"))]
