@@ -474,7 +474,7 @@ inline constexpr CommandRow node_rows[] = {
      .since = "1.0.0",
      .group = "server",
      .summary = "Asynchronously save the dataset to disk",
-     .arguments = "schedule:pure-token?=SCHEDULE@3.2.2"},
+     .arguments = "schedule:pure-token=SCHEDULE@3.2.2?"},
     {.name = "info",
      .verb = Verb::info,
      .kind = CommandClass::node,
