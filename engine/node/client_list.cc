@@ -19,7 +19,7 @@ Status take_type(std::string_view type, ClientFilter& out) {
     const bool other =
         is(type, "master") || is(type, "slave") || is(type, "replica") || is(type, "pubsub");
     if (!other && !is(type, "normal")) {
-        return fail(Errc::syntax, fmt::format("Unknown client type '{}'", type.substr(0, 128)));
+        return fail(Errc::syntax, fmt::format("Unknown client type '{}'", type));
     }
     out.no_type = other;
     return {};

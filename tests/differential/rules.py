@@ -129,6 +129,10 @@ RULES = [
          lambda w, ours, redis: is_error(ours) and b"limits.value_bytes_max" in ours),
     Rule("no-expiry", ("set",), expiring_set,
          lambda w, ours, redis: ours.startswith(b"-ERR keys do not expire in this version")),
+    Rule("no-rewrite", ("config|rewrite",),
+         lambda w: name_of(w) == "config|rewrite" and len(w) == 2,
+         lambda w, ours, redis: ours.startswith(b"-ERR CONFIG REWRITE is not supported") and
+         is_error(redis)),
     Rule("no-idle-time", ("object|idletime",), lambda w: name_of(w) == "object|idletime",
          lambda w, ours, redis: ours.startswith(b"-ERR idle time is not tracked") and
          redis[:1] == b":"),
