@@ -133,8 +133,7 @@ io::Task<void> Connection::set_settings(const Job& job, std::string& out) {
     ReplyWriter reply(job.protocol, job.request_id, out);
     const std::vector<std::string_view> pairs = views_of(job.args);
     if (pairs.size() % 2 != 0) {
-        co_return reply.error(Errc::wrong_arity,
-                              "wrong number of arguments for 'config|set' command");
+        co_return reply.error(Errc::syntax);
     }
     Result<Config> changed = fail(Errc::canceled);
     auto change = [&](io::Reactor& first) -> io::Task<void> {
