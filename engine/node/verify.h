@@ -27,9 +27,9 @@ struct VerifyReport {
 /// Takes one line, without its end.
 using VerifyOutput = std::function<void(std::string_view line)>;
 
-/// Gives `out` a line for each snapshot and each log, then a summary. What is wrong with one of them
-/// is in its line, and the others are checked all the same. Errors, with which nothing could be
-/// checked: `locked`, a process uses the directory; `not_found`, there is none; `damaged`,
+/// Gives `out` a line for each snapshot and each log, then a summary. What is wrong with one of
+/// them is in its line, and the others are checked all the same. Errors, with which nothing could
+/// be checked: `locked`, a process uses the directory; `not_found`, there is none; `damaged`,
 /// `foreign`, its identity; `io`.
 io::Task<Result<VerifyReport>> verify_directory(io::Reactor& reactor, std::string path,
                                                 VerifyOutput out);
