@@ -75,7 +75,7 @@ bool has_one_key(const Request& request) noexcept {
 void Connection::refuse_while_loading(Request& request) {
     if (request.verb == Verb::invalid || command_row(request.verb).has_flag("loading")) return;
     const bool resp = is_resp(request.protocol);
-    refuse(request, Errc::loading,
+    kv::refuse(request, Errc::loading,
            resp ? "Redis is loading the dataset in memory" : sentence(Errc::loading));
 }
 
