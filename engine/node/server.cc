@@ -84,7 +84,14 @@ void Server::on_uncongested() noexcept {
 void Server::at_turn_end() {
     slow_notes_left = slow_notes_per_turn;
     marked_before_.swap(marked_);
-    for (Connection* connection : marked_before_) {
+    const Instant until = reactor.backend().now() + answer_max;
+    for (std::size_t i = 0; i < marked_before_.size(); ++i) {
+        if (i != 0 && reactor.backend().now() >= until) {
+            const auto left = marked_before_.begin() + static_cast<std::ptrdiff_t>(i);
+            marked_.insert(marked_.begin(), left, marked_before_.end());
+            break;
+        }
+        Connection* const connection = marked_before_[i];
         connection->marked = false;
         connection->end_turn();
         if (connection->gone()) gone_.push_back(connection);

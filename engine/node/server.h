@@ -81,6 +81,8 @@ private:
         Server& server;
     };
     static constexpr Duration tick_period = 250ms;
+    /// For how long one turn collects and sends replies; connections that are left have the next.
+    static constexpr Duration answer_max = 500us;
 
     ServerFacts facts_;
     Router router_;

@@ -21,6 +21,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       placement_(options_.shards, options_.cores),
       wal_(reactor, options_.wal, *this),
       snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
+      apply_timer_(*this),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
     replicas_.resize(options_.shards);
@@ -35,6 +36,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
 }
 
 ReplicaSet::~ReplicaSet() {
+    reactor_.timers().disarm(apply_timer_);
     reactor_.remove_turn_hook(*this);
 }
 
@@ -129,6 +131,7 @@ std::size_t ReplicaSet::buffer_bytes() const noexcept {
 void ReplicaSet::at_turn_end() {
     for (const ShardId shard : open_batches_) mutable_replica(shard).close_batch(turn_ms_);
     open_batches_.clear();
+    applied_bytes_ = 0;
     wal_.flush();
     set_constrained(wal_.constrained());
     if (reclaiming_) {
@@ -169,18 +172,38 @@ std::optional<Errc> ReplicaSet::refusal(std::size_t bytes) const noexcept {
 
 // --- WAL client ----------------------------------------------------------------------------------
 
+/// Retention hears of entries at once, while the log says which segment they are in; the store may
+/// have them later.
 void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
-    while (!staged_.empty() && staged_.front().ticket <= ticket) {
+    while (durable_ < staged_.size() && staged_[durable_].ticket <= ticket) {
+        const Staged& staged = staged_[durable_++];
+        snapshots_.entry_durable(staged.shard, staged.last.index, staged.bytes);
+    }
+    snapshots_.on_durable(ticket);
+    apply_durable();
+}
+
+std::size_t ReplicaSet::apply_bytes_max() const noexcept {
+    return std::min<std::size_t>(apply_bytes_default, options_.wal.batch_bytes_max / 4);
+}
+
+/// An entry is what one turn collected for one shard: a small part of what a batch holds.
+void ReplicaSet::apply_durable() noexcept {
+    while (durable_ != 0 && !failed_) {
+        if (applied_bytes_ >= apply_bytes_max()) {
+            reactor_.timers().arm(apply_timer_, reactor_.now());  // the next turn, at once
+            break;
+        }
         const Staged staged = staged_.front();
         staged_.pop_front();
+        --durable_;
+        applied_bytes_ += staged.bytes;
         const Status applied = mutable_replica(staged.shard).group().persisted(staged.last);
         if (!applied) {
             on_failed(applied.error());
             return;
         }
-        snapshots_.entry_durable(staged.shard, staged.last.index, staged.bytes);
     }
-    snapshots_.on_durable(ticket);
     reclaiming_ = true;  // looks once; stays only if a flush left something
     progress_.set();
 }
@@ -225,7 +248,8 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
             while (!rest.empty()) {
                 KV_TRY(const Entry entry, decode_entry(rest, record.group));
                 rest = rest.subspan(entry.bytes.size());
-                KV_CHECK(replica.group().recover(entry));
+                const Status recovered = replica.group().recover(entry);
+                if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
                 snapshots_.recovered_entry(shard, entry, segment);
             }
             return {};

@@ -116,6 +116,7 @@ private:
     SnapshotOptions snapshot_options() const;
     template <typename AnyCommand>
     std::optional<Errc> propose_any(ShardId shard, const AnyCommand& command, Waiter waiter);
+    void apply_durable() noexcept;
     void stage_hard_state(GroupId group, const HardState& state) noexcept;
     std::uint64_t now_ms() noexcept;
     Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
@@ -140,6 +141,19 @@ private:
     std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
     std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
     std::deque<Staged> staged_;          ///< in the order of the log
+    std::size_t durable_ = 0;            ///< of staged_, from its front: in the log, to be applied
+    /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
+    /// next ones.
+    std::size_t apply_bytes_max() const noexcept;
+    static constexpr std::size_t apply_bytes_default = std::size_t{256} << 10;
+    std::size_t applied_bytes_ = 0;  ///< in this turn
+    struct ApplyTimer : io::Timer {
+        explicit ApplyTimer(ReplicaSet& s) noexcept
+            : Timer([](io::Timer& t) noexcept { static_cast<ApplyTimer&>(t).set.apply_durable(); }),
+              set(s) {}
+        ReplicaSet& set;
+    };
+    ApplyTimer apply_timer_;
     io::Event progress_;
     bool reclaiming_ = false;
     bool stopping_ = false;

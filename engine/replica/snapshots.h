@@ -105,9 +105,13 @@ public:
     /// What recovery finds in the log.
     Status recovered_mark(ShardId shard, Bytes payload);
     void recovered_entry(ShardId shard, const Entry& entry, SegmentSeq segment);
+    /// An entry does not join what is there. The first one of a group in the log may lie before the
+    /// mark that names the snapshot which is missing: then recovered() will say which.
+    Status entry_refused(ShardId shard, const Error& error);
     /// The log relies on a snapshot of `shard` that was not loaded: recovered() will say so.
     bool missing(ShardId shard) const noexcept {
-        return shards_[shard.value()].missing.value() != 0;
+        const Shard& state = shards_[shard.value()];
+        return state.missing.value() != 0 || state.refused.has_value();
     }
     /// Removes what the log does not rely on any more, and sets the limit of the log. Error:
     /// `damaged`, a snapshot that the log relies on is not there.
@@ -145,7 +149,9 @@ private:
         Term loaded_term;
         Index marked;  ///< what the log relies on; 0: nothing
         Term marked_term;
-        Index missing;  ///< marked and not there; 0: nothing
+        Index missing;                 ///< marked and not there; 0: nothing
+        bool joined = false;           ///< an entry of the log was recovered
+        std::optional<Error> refused;  ///< why the first one was not
         SnapshotFacts::Shard facts;
     };
     struct Taken {

@@ -168,11 +168,19 @@ Status Snapshots::recovered_mark(ShardId shard, Bytes payload) {
 
 void Snapshots::recovered_entry(ShardId shard, const Entry& entry, SegmentSeq segment) {
     progress_.log_bytes += entry.bytes.size();
+    shards_[shard.value()].joined = true;
     if (entry.index <= shards_[shard.value()].loaded) {
         retention_.covered_entry(shard, entry.index, segment);
     } else {
         retention_.entry(shard, entry.index, segment, entry.bytes.size());
     }
+}
+
+Status Snapshots::entry_refused(ShardId shard, const Error& error) {
+    Shard& state = shards_[shard.value()];
+    if (state.joined || error.code != Errc::damaged) return fail(error);
+    state.refused = error;
+    return {};
 }
 
 io::Task<Status> Snapshots::recovered() {
@@ -183,6 +191,9 @@ io::Task<Status> Snapshots::recovered() {
                                    "cannot be read back; nothing was changed. Restore the file "
                                    "from a backup, or move the data directory away to start empty",
                                    path_of(ShardId(i), shards_[i].missing)));
+    }
+    for (const Shard& shard : shards_) {
+        if (shard.refused) co_return fail(*shard.refused);
     }
     for (std::uint16_t i = 0; i < shards_.size(); ++i) {
         co_await remove_older(ShardId(i), shards_[i].marked);

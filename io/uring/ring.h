@@ -43,18 +43,21 @@ public:
     void enter(Duration wait_max);
     /// The kernel has deferred work or overflowed completions that only another enter() brings.
     bool more_waits() const noexcept;
+    bool has_completions() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
     /// Something is queued, or more_waits().
     bool entry_needed() const noexcept;
 
-    /// Calls take(user_data, result, flags) for each completion that is there.
-    template <typename Take>
-    unsigned drain(Take take) {
+    /// Calls take(user_data, result, flags) for each completion that is there, as long as go_on()
+    /// says so behind it.
+    template <typename Take, typename GoOn>
+    unsigned drain(Take take, GoOn go_on) {
         unsigned head = 0;
         unsigned count = 0;
         io_uring_cqe* cqe = nullptr;
         io_uring_for_each_cqe(&ring_, head, cqe) {
             take(cqe->user_data, cqe->res, cqe->flags);
             ++count;
+            if (!go_on()) break;
         }
         if (count != 0) io_uring_cq_advance(&ring_, count);
         return count;

@@ -225,41 +225,44 @@ std::size_t UringBackend::deliver_done() {
     return count;
 }
 
-unsigned UringBackend::deliver_completions() {
-    return ring_.drain([this](std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
-        if (user_data == nobody) return;
-        if (user_data < lowest_address) return on_doorbell_failed(user_data, result);
-        Op& op = *reinterpret_cast<Op*>(user_data);
-        const OpRequest& request = op.request();
-        if (is_sync(request)) --syncs_in_flight_;
-        if (request.code == OpCode::connect) {
-            const auto fd = static_cast<std::int32_t>(slot(op));
-            if (result < 0) ::close(fd);
-            if (result >= 0) result = fd;
-        }
-        Completion completion;
-        completion.more = (flags & IORING_CQE_F_MORE) != 0;
-        completion.has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
-        completion.buffer_id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
-        complete(op, result, completion);
-    });
+unsigned UringBackend::deliver_completions(Instant until) {
+    return ring_.drain(
+        [this](std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
+            if (user_data == nobody) return;
+            if (user_data < lowest_address) return on_doorbell_failed(user_data, result);
+            Op& op = *reinterpret_cast<Op*>(user_data);
+            const OpRequest& request = op.request();
+            if (is_sync(request)) --syncs_in_flight_;
+            if (request.code == OpCode::connect) {
+                const auto fd = static_cast<std::int32_t>(slot(op));
+                if (result < 0) ::close(fd);
+                if (result >= 0) result = fd;
+            }
+            Completion completion;
+            completion.more = (flags & IORING_CQE_F_MORE) != 0;
+            completion.has_buffer = (flags & IORING_CQE_F_BUFFER) != 0;
+            completion.buffer_id = static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT);
+            complete(op, result, completion);
+        },
+        [this, until] { return now() < until; });
 }
 
 std::size_t UringBackend::poll(Duration wait_max) {
-    if (!done_.empty()) wait_max = Duration::zero();
+    // The last poll may have left some.
+    if (!done_.empty() || ring_.has_completions()) wait_max = Duration::zero();
     // The flush behind a synced write may be issued by a kernel worker bound to this very core, and
     // a reactor that never sleeps would starve it for a whole scheduler slice.
     if (wait_max == Duration::zero() && syncs_in_flight_ > 0) sched_yield();
     // Looking for work without sleeping looks into memory only.
-    if (wait_max == Duration::zero() && done_.empty() && !ring_.entry_needed()) {
-        return deliver_completions();
-    }
-    ring_.enter(wait_max);
+    const bool look_only = wait_max == Duration::zero() && done_.empty() && !ring_.entry_needed();
+    if (!look_only) ring_.enter(wait_max);
+    const Instant until = now() + delivery_max;
     std::size_t count = deliver_done();
-    count += deliver_completions();
+    count += deliver_completions(until);
     for (int entries = 1; entries < entries_per_poll_max && ring_.more_waits(); ++entries) {
+        if (now() >= until) break;
         ring_.enter(Duration::zero());
-        count += deliver_completions();
+        count += deliver_completions(until);
     }
     return count;
 }
@@ -289,6 +292,12 @@ Endpoint UringBackend::endpoint_of(std::int32_t fd, bool peer) noexcept {
         out.port = ntohs(in->sin_port);
     }
     return out;
+}
+
+Duration UringBackend::cpu_time() noexcept {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 std::int64_t UringBackend::wall_ns() noexcept {

@@ -27,6 +27,7 @@ public:
     void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;
+    Duration cpu_time() noexcept override;
     Endpoint endpoint_of(std::int32_t fd, bool peer) noexcept override;
     void fill_entropy(MutableBytes out) noexcept override;
     std::byte* buffer(std::uint16_t id) noexcept override { return ring_.buffer(id); }
@@ -34,6 +35,10 @@ public:
     std::string describe() const override { return ring_.describe(); }
 
 private:
+    /// For how long one poll delivers completions; what is left is the next one's. Bounds a turn
+    /// under load: each completion of a receive is a buffer full of requests.
+    static constexpr Duration delivery_max = 500us;
+
     UringBackend() = default;
     void start(Op& op) override;
     void request_cancel(Op& op) override;
@@ -41,7 +46,7 @@ private:
     void complete_later(Op& op, std::int32_t result) { done_.push_back({&op, result}); }
     std::size_t deliver_done();
     void on_doorbell_failed(std::uint64_t user_data, std::int32_t result);
-    unsigned deliver_completions();
+    unsigned deliver_completions(Instant until);
 
     struct Done {
         Op* op;
