@@ -45,7 +45,8 @@ trap 'exit 130' INT TERM
 
 # Functions of a loop that only looks for work.
 idle='Reactor::spin|Mailboxes::has_messages|UringBackend::poll|UringBackend::deliver_completions'
-idle+='|Ring::entry_needed|UringBackend::now|clock_gettime'
+idle+='|UringBackend::deliver_done|UringBackend::now|Ring::entry_needed|Ring::more_waits'
+idle+='|clock_gettime'
 
 # instructions CORES MIX: for each operation.
 instructions() {

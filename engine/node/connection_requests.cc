@@ -76,7 +76,7 @@ void Connection::refuse_while_loading(Request& request) {
     if (request.verb == Verb::invalid || command_row(request.verb).has_flag("loading")) return;
     const bool resp = is_resp(request.protocol);
     kv::refuse(request, Errc::loading,
-           resp ? "Redis is loading the dataset in memory" : sentence(Errc::loading));
+               resp ? "Redis is loading the dataset in memory" : sentence(Errc::loading));
 }
 
 /// Adds a request to the batch, or executes it behind the batch.
@@ -215,7 +215,8 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         const std::uint64_t number = pipeline_.tail();
         Slot& slot = push(request);
         slot.state = Slot::State::reading;
-        keep_key_read(request, slot.bytes);
+        // The answer to a GET depends on what is found alone.
+        if (request.verb != Verb::get) keep_key_read(request, slot.bytes);
         ++outstanding_;
         const bool wants_value = needs_value(request.verb);
         if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
@@ -271,17 +272,22 @@ void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>
         return take_part(slot, waiter.part, found);
     }
     if (slot.state != Slot::State::reading) return;  // it was answered: timed out
-    const std::string kept = std::exchange(slot.bytes, {});
-    std::array<std::string_view, key_read_args_max> args;
+    slot.rendered = true;
+    slot.state = Slot::State::done;
+    expect_values_like(found ? found->value.size() : 0);
     Request request;
     request.verb = slot.verb;
     request.protocol = slot.protocol;
     request.request_id = slot.request_id;
-    request.args = restore_key_read(slot.verb, kept, args);
-    slot.rendered = true;
-    slot.state = Slot::State::done;
-    expect_values_like(found ? found->value.size() : 0);
-    answer_found(request, found, slot.bytes);
+    if (slot.verb == Verb::get) {
+        slot.bytes.clear();
+        answer_found(request, found, slot.bytes);
+    } else {
+        const std::string kept = std::exchange(slot.bytes, {});
+        std::array<std::string_view, key_read_args_max> args;
+        request.args = restore_key_read(slot.verb, kept, args);
+        answer_found(request, found, slot.bytes);
+    }
     pipeline_.add_charge(slot, slot.bytes.size());
 }
 

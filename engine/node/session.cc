@@ -37,27 +37,36 @@ void answer_auth(const Request& request, ReplyWriter& reply) {
     reply.ok();
 }
 
-/// The options of HELLO. Nothing: they are fine, and `name` is set if one was given.
-struct HelloOptions {
-    std::optional<std::string_view> name;
-    bool wrong_user = false;
-};
-Result<HelloOptions> parse_hello_options(std::span<const std::string_view> options) {
-    HelloOptions out;
+/// Most bytes of a client's own words in an error.
+constexpr std::size_t echo_bytes_max = 4096;
+
+/// Carries out the options of HELLO one by one, as Redis does: those before a wrong one have had
+/// their effect. False: `reply` says what is wrong.
+bool take_hello_options(std::span<const std::string_view> options, Session& session,
+                        ReplyWriter& reply) {
     for (std::size_t at = 0; at < options.size(); ++at) {
         const std::size_t left = options.size() - at - 1;
         if (is(options[at], "auth") && left >= 2) {
-            out.wrong_user = options[at + 1] != "default";
+            if (options[at + 1] != "default") {
+                reply.raw_error(wrong_password);
+                return false;
+            }
             at += 2;
         } else if (is(options[at], "setname") && left >= 1) {
-            out.name = options[++at];
-            if (!is_name(*out.name)) return fail(Errc::syntax, std::string(bad_name));
+            const std::string_view name = options[++at];
+            if (!is_name(name)) {
+                reply.error(Errc::syntax, bad_name);
+                return false;
+            }
+            session.name = name;
         } else {
             std::string text = "Syntax error in HELLO option '";
-            return fail(Errc::syntax, text.append(options[at].substr(0, 128)).append("'"));
+            text.append(options[at].substr(0, echo_bytes_max)).append("'");
+            reply.error(Errc::syntax, text);
+            return false;
         }
     }
-    return out;
+    return true;
 }
 
 void write_hello(const Session& session, resp::Writer& out) {
@@ -88,10 +97,7 @@ void answer_hello(const Request& request, Session& session, std::string& out) {
             return before.error(Errc::syntax, "Protocol version is not an integer or out of range");
         }
         if (*version != 2 && *version != 3) return before.error(Errc::no_protocol);
-        const auto options = parse_hello_options(request.args.subspan(1));
-        if (!options) return before.error(options.error().code, options.error().text());
-        if (options->wrong_user) return before.raw_error(wrong_password);
-        if (options->name) session.name = *options->name;
+        if (!take_hello_options(request.args.subspan(1), session, before)) return;
         session.resp3 = *version == 3;
     }
     resp::Writer writer(out, session.resp3);

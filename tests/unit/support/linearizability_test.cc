@@ -333,7 +333,8 @@ History real_history(Prng& prng, std::size_t operations, std::uint32_t clients,
         }
         pending.push_back(std::move(p));
     }
-    std::ranges::stable_sort(pending, {}, &Pending::effect);
+    const auto when = [](const Pending& p) { return std::pair(p.effect, p.operation.start); };
+    std::ranges::sort(pending, {}, when);
     std::optional<std::string> value;
     History history;
     for (Pending& p : pending) {
