@@ -32,7 +32,15 @@ machine() { # DIRECTORY: one line on what is measured on
 field() { # NAME JSON: a number of a kv-bench summary
     sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" <<<"$2"
 }
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # PORT
+# PORT: whether PING is answered with PONG; a server that still loads says so instead.
+answers() {
+    local reply=
+    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
+    printf 'PING\r\n' >&3
+    read -r -t 2 reply <&3 || true
+    exec 3>&-
+    [[ $reply == +PONG* ]]
+}
 rss_mib() { # PID
     awk '/^VmRSS:/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"
 }

@@ -67,8 +67,7 @@ Config config_of(const Plan& plan) {
 class Trial {
 public:
     explicit Trial(std::uint64_t seed)
-        : seed_(seed),
-          plan_(seed),
+        : plan_(seed),
           prng_(Prng::split(seed, "trial")),
           server_(seed, config_of(plan_), plan_.knobs, plan_.cores) {}
 
@@ -191,7 +190,6 @@ private:
         server_.stop();
     }
 
-    const std::uint64_t seed_;
     const Plan plan_;
     Prng prng_;
     SimServer server_;
