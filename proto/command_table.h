@@ -32,9 +32,9 @@ enum class CommandClass : std::uint8_t {
 /// Which words of a command are keys, as Redis counts: the command itself is word 0, with its
 /// subcommand one word more. `last` < 0 counts from the end. No `step`: there are none.
 struct KeyPositions {
-    std::int8_t first = 0;
-    std::int8_t last = 0;
-    std::int8_t step = 0;
+    std::int16_t first = 0;
+    std::int16_t last = 0;
+    std::int16_t step = 0;
     std::string_view flags;  ///< of the key specification, "RO access"
 };
 

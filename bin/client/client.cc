@@ -50,8 +50,9 @@ Result<Reply> Client::next_reply() {
             KV_TRY(reply, reader_.next());
         }
         if (reply && reply->kind == ReplyKind::push) {
-            keep(*std::move(reply));
+            Reply push = std::move(*reply);
             reply.reset();
+            keep(std::move(push));
             continue;
         }
         // A server may answer a request that it refuses before it has all of it.

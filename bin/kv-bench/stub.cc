@@ -194,6 +194,7 @@ Status run_stub(const StubOptions& options, const std::atomic<bool>& stop,
     Result<io::Endpoint> bound = endpoint;
     bool done = false;
     reactor.spawn(start(server, endpoint, bound, done));
+    // NOLINTNEXTLINE(bugprone-infinite-loop): start() sets it
     while (!done) reactor.turn(look_at_stop);
     if (!bound) return fail(std::move(bound.error()));
     server.listener.accept();

@@ -236,8 +236,7 @@ char* BatchWriter::write(char* at, Operation operation, std::uint64_t key) {
             store_be(start + 1, static_cast<std::uint32_t>(payload));
         }
     } else {
-        std::memcpy(at, request.bytes.data(), request.bytes.size());
-        at += request.bytes.size();
+        at = std::ranges::copy(request.bytes, at).out;
     }
     write_digits(key_end, key, workload_.digits());
     return at;

@@ -83,7 +83,7 @@ wal::Ticket Snapshots::stage_mark(ShardId shard) {
 }
 
 void Snapshots::on_rotation() {
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         if (shards_[i].marked.value() == 0) continue;
         static_cast<void>(stage_mark(ShardId(i)));  // durable with the rotation
     }
@@ -117,7 +117,7 @@ bool Snapshots::pressed() const {
 
 bool Snapshots::ask_all() {
     if (!asked_.empty() || facts_.running) return false;
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         if (replicas_[i] && has_changed(ShardId(i))) asked_.push_back(ShardId(i));
     }
     if (asked_.empty()) note_saved();
@@ -151,7 +151,7 @@ std::vector<ShardId> Snapshots::choose() const {
         return chosen;
     }
     if (!asked_.empty()) return asked_;
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         const ShardId shard(i);
         if (!replicas_[i] || !retention_.may_be_due(shard)) continue;
         if (!retention_.due(shard, replica(shard).store().bytes())) continue;
@@ -318,7 +318,7 @@ SnapshotFacts Snapshots::facts() const {
     SnapshotFacts facts = facts_;
     facts.asked = asked_.size();
     facts.log_limit = std::max(highest_limit_, log_limit());
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         facts.shards.push_back(shards_[i].facts);
         facts.shards.back().log_bytes = retention_.log_bytes(ShardId(i));
     }

@@ -132,13 +132,13 @@ io::Task<Status> Snapshots::load_shard(ShardId shard) {
 
 io::Task<Status> Snapshots::load() {
     KV_CO_CHECK(co_await look_at_directory());
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         if (shards_[i].files.empty()) continue;
         const std::string path = path_of(ShardId(i), shards_[i].files.back());
         KV_CO_TRY(const io::FileInfo info, co_await io::stat_file(reactor_, path));
         progress_.bytes_total += info.bytes;
     }
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         if (shards_[i].files.empty()) continue;
         KV_CO_CHECK(co_await load_shard(ShardId(i)));
     }
@@ -184,7 +184,7 @@ Status Snapshots::entry_refused(ShardId shard, const Error& error) {
 }
 
 io::Task<Status> Snapshots::recovered() {
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         if (shards_[i].missing.value() == 0) continue;
         co_return fail(Errc::damaged,
                        fmt::format("{} is missing, and the log relies on it: acknowledged data "
@@ -195,7 +195,7 @@ io::Task<Status> Snapshots::recovered() {
     for (const Shard& shard : shards_) {
         if (shard.refused) co_return fail(*shard.refused);
     }
-    for (std::uint16_t i = 0; i < shards_.size(); ++i) {
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         co_await remove_older(ShardId(i), shards_[i].marked);
     }
     if (options_.log_bytes_max == 0) {

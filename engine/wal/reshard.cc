@@ -127,7 +127,7 @@ io::Task<Status> Resharder::look_at_directory() {
     for (const std::string& name : names) {
         const auto file = parse_any(name);
         if (!file) continue;
-        const std::string path = directory + "/" + name;
+        const std::string path = fmt::format("{}/{}", directory, name);
         if (file->generation == options_.to.front().generation) {
             co_return fail(
                 Errc::damaged,
@@ -206,7 +206,8 @@ io::Task<Status> remove_generations(io::Reactor& reactor, std::string directory,
     for (const std::string& name : names) {
         const auto file = parse_any(name);
         if (!file || file->generation == kept) continue;
-        KV_CO_CHECK(co_await io::remove_file(reactor, directory + "/" + name));
+        const std::string path = fmt::format("{}/{}", directory, name);
+        KV_CO_CHECK(co_await io::remove_file(reactor, path));
         removed = true;
     }
     if (removed) {

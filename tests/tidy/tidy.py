@@ -455,7 +455,7 @@ def self_test():
         (check_includes, "engine/wal/wal.cc", '#include "proto/command.h"'),
         (check_includes, "engine/wal/wal.cc", '#include "io/sim/sim_disk.h"'),
         (check_includes, "engine/wal/wal.cc", '#include "io/uring/ring.h"'),
-        (check_includes, "engine/node/node.cc", '#include "engine/wal/wal.h"'),
+        (check_includes, "engine/node/node.cc", '#include "engine/wal/segment.h"'),
         (check_includes, "bin/client/client.cc", '#include "engine/node/config.h"'),
         (check_includes, "bin/kv-cli/main.cc", '#include "consensus/core/raft.h"'),
         (check_includes, "io/op.cc", '#include "engine/wal/wal.h"'),
