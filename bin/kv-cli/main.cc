@@ -12,6 +12,22 @@
 #include "bin/kv-cli/session.h"
 #include "io/uring/uring_backend.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define KV_LEAK_CHECK 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KV_LEAK_CHECK 1
+#endif
+#endif
+
+#ifdef KV_LEAK_CHECK
+/// libedit does not free the names of the functions that were added to it (el_set, EL_ADDFN).
+extern "C" [[gnu::used]] const char* __lsan_default_suppressions();
+const char* __lsan_default_suppressions() {
+    return "leak:wcsdup\n";
+}
+#endif
+
 namespace {
 
 using namespace kv;
