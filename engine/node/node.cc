@@ -235,7 +235,7 @@ io::Task<Status> Node::recover() {
     std::vector<SegmentSeq> segments;
     for (const auto& part : parts_) {
         if (!*part->recovered) co_return start_error(part->recovered->error());
-        segments.push_back(part->replicas->log().current_segment());
+        segments.push_back(part->replicas->opened_segment());
     }
     co_return co_await directory_.note_segments(reactor_, std::move(segments));
 }

@@ -64,6 +64,8 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
         progress_.reset();
         co_await progress_.wait();
     }
+    // Snapshots may rotate the log from here on.
+    opened_segment_ = wal_.current_segment();
     snapshots_.start();
     co_return std::move(recovered.report);
 }

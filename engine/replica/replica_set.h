@@ -81,6 +81,9 @@ public:
     /// Commands that were taken and not yet applied.
     std::uint64_t pending() const noexcept;
 
+    /// The newest segment when open() returned: it is durable. Later ones may not be yet.
+    SegmentSeq opened_segment() const noexcept { return opened_segment_; }
+
     const wal::Wal& log() const noexcept { return wal_; }
     wal::Wal& log() noexcept { return wal_; }
     /// How far open() has come.
@@ -155,6 +158,7 @@ private:
     };
     ApplyTimer apply_timer_;
     io::Event progress_;
+    SegmentSeq opened_segment_;
     bool reclaiming_ = false;
     bool stopping_ = false;
     bool failed_ = false;
