@@ -22,10 +22,12 @@
 
 #ifdef KV_LEAK_CHECK
 /// libedit does not free the names of the functions that were added to it (el_set, EL_ADDFN).
+// NOLINTBEGIN(readability-identifier-naming): the name is the sanitizer's
 extern "C" [[gnu::used]] const char* __lsan_default_suppressions();
 const char* __lsan_default_suppressions() {
     return "leak:wcsdup\n";
 }
+// NOLINTEND(readability-identifier-naming)
 #endif
 
 namespace {

@@ -197,7 +197,7 @@ void Connection::end_turn() {
 std::size_t Connection::bytes() const noexcept {
     std::size_t bytes = sizeof(Connection) + input_.capacity() + output_.capacity() +
                         sending_.capacity() + pipeline_.bytes() + wide_.bytes;
-    for (const std::string& arg : parked_args_) bytes += sizeof arg + arg.size();
+    for (const std::string& arg : parked_args_) bytes += sizeof(std::string) + arg.size();
     return bytes;
 }
 
