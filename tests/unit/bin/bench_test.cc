@@ -290,8 +290,8 @@ TEST(Bench, ALostConnectionIsMadeAgainWhenAsked) {
         EXPECT_EQ(got.exit_code, 1) << got.err;
         EXPECT_TRUE(contains(got.out, "connection lost")) << got.out;
         // Its end, or a reset: which of them comes first is up to the kernel.
-        const bool told = contains(got.out, "closed a connection") ||
-                          contains(got.out, "closed the connection");
+        const bool told =
+            contains(got.out, "closed a connection") || contains(got.out, "closed the connection");
         EXPECT_TRUE(told) << got.out;
         EXPECT_TRUE(contains(got.out, "throughput")) << got.out;
     }
