@@ -25,6 +25,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/common.sh
 source scripts/common.sh
+# shellcheck source=benchmarks/common.sh
+source benchmarks/common.sh
 
 rounds=5 seconds=3 pipelines="1 16 64"
 build=build parent=${TMPDIR:-/tmp} port=7421 json=
@@ -93,7 +95,6 @@ results=$directory/results.tsv  # round server workload pipeline requests/s p50 
 discarded=$directory/discarded.txt
 : >"$results"
 : >"$discarded"
-note() { printf '%s\n' "$*" >&2; }
 
 # --- the disk ------------------------------------------------------------------------------------
 
@@ -119,8 +120,6 @@ ports_of() {
         redis_memory) echo $((port + 2)) ;;
     esac
 }
-
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 generate() { # PORT ARGUMENT...: runs the generator, prints its JSON
     local to=$1
@@ -197,9 +196,6 @@ own_times() {
     script=$(sed 's/.*) //' "/proc/$$/stat")
     awk '{ sum += $12 + $13; if (NR == 2) sum += $14 + $15 } END { print sum }' \
         <<<"$server"$'\n'"$script"
-}
-field() { # NAME JSON: a number
-    sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p" <<<"$2"
 }
 
 # Waits until little else runs. In the half second before, the servers were idle.

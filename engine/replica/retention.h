@@ -4,9 +4,9 @@
 /// more. Bookkeeping only: engine/replica/snapshots.h acts on it. Pure; owner core only.
 ///
 /// An entry pins the segment that holds it until a snapshot that includes it is marked in the log.
-/// With one voter an entry that is durable is applied, so a snapshot of what is applied includes
-/// every durable entry of its group: what may be left lies in the newest segment, which is never
-/// released, and nothing ever needs to be copied from an older one.
+/// With one voter an entry that is durable is applied within a few turns. One that a snapshot came
+/// too early for goes on pinning its segment until the next snapshot, so nothing ever needs to be
+/// copied from an older segment.
 
 #include <cstdint>
 #include <deque>
