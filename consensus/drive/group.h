@@ -19,12 +19,6 @@
 
 namespace kv::consensus {
 
-struct LogPosition {
-    Term term;
-    Index index;
-    bool operator==(const LogPosition&) const noexcept = default;
-};
-
 class Group {
 public:
     /// Entries that wait to become durable may have this many bytes together; beyond: `busy`.

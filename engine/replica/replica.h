@@ -95,7 +95,7 @@ private:
     void serve_readers();
 
     struct Proposed {
-        consensus::LogPosition position;
+        LogPosition position;
         std::vector<Waiter> waiters;  ///< of its commands, in order
     };
 

@@ -128,7 +128,7 @@ private:
     struct Staged {
         wal::Ticket ticket = 0;
         ShardId shard;
-        consensus::LogPosition last;
+        LogPosition last;
         std::uint64_t bytes = 0;
     };
 

@@ -194,7 +194,7 @@ io::Task<void> Snapshots::take_all(std::vector<ShardId> shards) {
 }
 
 io::Task<void> Snapshots::take(ShardId shard) {
-    const consensus::LogPosition position = replica(shard).group().applied_position();
+    const LogPosition position = replica(shard).group().applied_position();
     facts_.running = shard;
     retention_.begun(shard);
     const Instant begun = reactor_.now();

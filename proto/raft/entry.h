@@ -28,6 +28,13 @@ enum class EntryKind : std::uint8_t {
     configuration = 3,
 };
 
+/// A place in the log of a group. Positions compare as Raft compares logs: by term, then index.
+struct LogPosition {
+    Term term;
+    Index index;
+    constexpr auto operator<=>(const LogPosition&) const noexcept = default;
+};
+
 inline constexpr std::size_t entry_header_bytes = 40;
 inline constexpr std::uint8_t entry_version = 1;
 

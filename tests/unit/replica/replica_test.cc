@@ -221,7 +221,7 @@ void interleave(std::uint64_t seed) {
     std::map<std::string, std::string> model;
     std::map<std::uint64_t, std::optional<std::string>> expected;
     std::vector<std::int64_t> expected_counts;
-    std::deque<consensus::LogPosition> closed;
+    std::deque<LogPosition> closed;
     const std::uint64_t steps = prng.between(1, 300);
     for (std::uint64_t request = 0; request < steps; ++request) {
         const std::string key(1, static_cast<char>('a' + prng.below(4)));

@@ -1,0 +1,82 @@
+#pragma once
+
+/// What inputs to a Raft group ask of its driver. Inputs only add to it; the driver carries it out
+/// at the end of the turn, in this order, and clears it. Groups of a core may be merged: one write,
+/// one frame per peer.
+///
+///     1. make durable: `hard_state`, then `append`; later say Raft::persisted(`mark`)
+///     2. send `messages`: all of them may leave now, beside the write. What promises anything that
+///        is not durable yet is not here: the group keeps it until persisted()
+///     3. apply entries up to Raft::commit()
+///     4. answer `reads`, start `fetches` and `snapshots`
+///
+/// Views in it are valid until the next input to the group.
+
+#include <optional>
+#include <vector>
+
+#include "proto/raft/message.h"
+
+namespace kv::consensus {
+
+/// Names what was handed over to be made durable. Truncation begins a new epoch: a completion of an
+/// older one must not vouch for entries that took the place of others (verification: ABA).
+struct PersistMark {
+    std::uint64_t number = 0;  ///< of the hand-over, ascending within the group's life; 0: none
+    std::uint64_t epoch = 0;
+    bool operator==(const PersistMark&) const noexcept = default;
+};
+
+/// A round of reads is confirmed: they may be served once `index` is applied.
+struct ReadReady {
+    std::uint64_t round = 0;  ///< of Raft::request_read; all rounds up to it
+    Index index;
+};
+
+/// `to` needs entries from `first` on that are not in memory any more: to be read from the log on
+/// disk, at most `bytes_max`, at least one, and given to Raft::fetched().
+struct Fetch {
+    NodeId to;
+    std::uint64_t number = 0;
+    Index first;
+    Index last;
+    std::size_t bytes_max = 0;
+};
+
+/// `to` needs a snapshot: the log does not reach back far enough. `request` goes ahead of it on the
+/// connection that carries it; its position is filled in by the driver. Ends with
+/// Raft::snapshot_sent().
+struct SnapshotSend {
+    NodeId to;
+    Message request;
+};
+
+struct Effects {
+    std::optional<HardState> hard_state;
+    /// Entries; they replace any stored at or after the first's index.
+    std::vector<Entry> append;
+    PersistMark mark;  ///< number 0: there is nothing to make durable
+    std::vector<Message> messages;
+    std::vector<ReadReady> reads;
+    std::vector<Fetch> fetches;
+    std::vector<SnapshotSend> snapshots;
+    /// A snapshot that a leader offered and that is to be received: position and whom from.
+    std::optional<Message> receive_snapshot;
+    /// Role, term or leader have changed: the driver looks at them. Reads of earlier rounds that
+    /// were not answered never will be, and commands that were not committed may be lost.
+    bool role_changed = false;
+
+    void clear() noexcept {
+        hard_state.reset();
+        append.clear();
+        mark = {};
+        messages.clear();
+        reads.clear();
+        fetches.clear();
+        snapshots.clear();
+        receive_snapshot.reset();
+        role_changed = false;
+    }
+};
+
+}  // namespace kv::consensus
