@@ -49,7 +49,7 @@ trap 'exit 130' INT TERM
 
 # Begins a snapshot. False: it does not, for now or for good.
 trigger_snapshot() {
-    [[ $(redis-cli -h 127.0.0.1 -p "$port" BGSAVE 2>&1) == *[Bb]ackground* ]]
+    [[ $(redis-cli -h 127.0.0.1 -p "$port" BGSAVE 2>&1) == *started* ]]
 }
 
 answers "$port" && die "port $port is in use: see --port"

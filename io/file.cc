@@ -115,6 +115,17 @@ Task<Status> File::allocate(std::uint64_t bytes) const {
     co_return Status{};
 }
 
+Task<Status> File::punch(std::uint64_t offset, std::uint32_t bytes) const {
+    OpRequest request;
+    request.code = OpCode::punch;
+    request.fd = fd_;
+    request.offset = offset;
+    request.bytes = bytes;
+    const std::int32_t result = co_await OpAwaiter(*reactor_, request);
+    if (result < 0) co_return fail(io_error(result, "give back blocks of", path_));
+    co_return Status{};
+}
+
 Task<Status> File::lock() const {
     OpRequest request;
     request.code = OpCode::lock;

@@ -32,6 +32,9 @@ public:
     Task<Status> sync() const;
     /// Reserves `bytes` from offset 0 and makes that the size.
     Task<Status> allocate(std::uint64_t bytes) const;
+    /// Gives back the blocks of a range, which reads as zeros afterwards. Error: not every file
+    /// system can.
+    Task<Status> punch(std::uint64_t offset, std::uint32_t bytes) const;
     /// Exclusive advisory lock, held until close. Error: `locked`.
     Task<Status> lock() const;
     Task<void> close();

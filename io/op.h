@@ -21,6 +21,7 @@ enum class OpCode : std::uint8_t {
     write,     ///< fd, offset, data, bytes, flags (WriteFlag) -> bytes written, perhaps fewer
     sync,      ///< fd: data and the size are durable on completion (fdatasync); also directories
     allocate,  ///< fd, offset: reserves so many bytes from 0; the size is at least that afterwards
+    punch,     ///< fd, offset, bytes: that range reads as zeros, its blocks are given back
     rename,    ///< path -> path2, replaces; durable after a sync of the directory
     unlink,    ///< path
     make_directory,  ///< path

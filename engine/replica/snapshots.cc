@@ -27,8 +27,9 @@ public:
     bool stopped() const override { return cut_.broken() || owner_.ending(); }
     std::size_t frames_per_turn() const override {
         // Reading ends what is saved: hurry before there is too much of it.
-        const bool much = cut_.saved_bytes() > cut_.saved_bytes_max() / 2;
-        return much ? pace_max : owner_.pace_;
+        if (cut_.saved_bytes() > cut_.saved_bytes_max() / 2) return pace_max;
+        if (owner_.pace_ == 0 && owner_.pressed()) return 1;
+        return owner_.pace_;
     }
 
 private:
@@ -207,7 +208,7 @@ io::Task<void> Snapshots::take(ShardId shard) {
         retention_.given_up(shard);
         if (broken) {
             ++facts_.given_up;
-            pace_ = std::min(2 * pace_, pace_max);
+            pace_ = std::clamp(2 * pace_, std::size_t{1}, pace_max);
             reactor_.timers().arm(retry_timer_, reactor_.now() + retry_first);
         } else if (!ending()) {
             failed(shard, written.error());
@@ -229,7 +230,7 @@ io::Task<void> Snapshots::take(ShardId shard) {
     facts_.last_duration = reactor_.now() - begun;
     retry_delay_ = {};
     alarmed_ = false;
-    pace_ = 1;
+    pace_ = 0;
     log::debug(
         "snapshot taken", log::field("shard", shard.value()),
         log::field("index", position.index.value()), log::field("keys", keys),
@@ -294,13 +295,33 @@ io::Task<void> Snapshots::mark_taken() {
 io::Task<void> Snapshots::remove_older(ShardId shard, Index than) {
     std::vector<Index>& files = shards_[shard.value()].files;
     while (!files.empty() && files.front() < than) {
-        const Status removed = co_await io::remove_file(reactor_, path_of(shard, files.front()));
+        const Status removed = co_await remove_gently(path_of(shard, files.front()));
         if (!removed && removed.error().code != Errc::not_found) {
             log::warn("an old snapshot cannot be removed",
                       log::field("error", removed.error().text()));
         }
         files.erase(files.begin());
     }
+}
+
+/// A file system that tells its disk what it frees makes syncs of the log wait for that: a big file
+/// is given back in steps, each with a sync and a pause of its own.
+io::Task<Status> Snapshots::remove_gently(std::string path) {
+    const std::string temporary = path + std::string(snapshot::temporary_suffix);
+    // It has holes soon: the next start is not to take it for a snapshot.
+    KV_CO_CHECK(co_await io::rename_file(reactor_, path, temporary));
+    KV_CO_CHECK(co_await io::sync_directory(reactor_, options_.directory));
+    Result<io::File> opened = co_await io::File::open(reactor_, temporary, io::open_write);
+    const Result<io::FileInfo> info = co_await io::stat_file(reactor_, temporary);
+    const std::uint64_t bytes = info ? info->bytes : 0;
+    for (std::uint64_t at = 0; opened && at < bytes && !ending() && !pressed(); at += free_step) {
+        Status freed = co_await opened->punch(at, free_step);
+        if (freed) freed = co_await opened->sync();
+        if (!freed) break;  // not every file system can: it goes in one piece
+        co_await io::SleepAwaiter(reactor_, free_pause);
+    }
+    if (opened) co_await opened->close();
+    co_return co_await io::remove_file(reactor_, temporary);
 }
 
 void Snapshots::start() {

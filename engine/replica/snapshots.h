@@ -89,6 +89,9 @@ public:
     static constexpr Duration retry_max = 30s;
     /// Frames per turn, when cuts were broken before.
     static constexpr std::size_t pace_max = 8;
+    /// How an old file is given back: bytes at a time, and the pause between.
+    static constexpr std::uint32_t free_step = std::uint32_t{4} << 20;
+    static constexpr Duration free_pause = 20ms;
 
     /// `replicas` is by shard; null: it lives on another core.
     Snapshots(io::Reactor& reactor, SnapshotOptions options, const Placement& placement,
@@ -171,6 +174,7 @@ private:
     io::Task<Status> look_at_directory();
     io::Task<Status> load_shard(ShardId shard);
     io::Task<void> remove_older(ShardId shard, Index than);
+    io::Task<Status> remove_gently(std::string path);
 
     bool pressed() const;
     std::vector<ShardId> choose() const;
@@ -200,7 +204,7 @@ private:
     io::Event ended_;
     RetryTimer retry_timer_;
     Duration retry_delay_{};  ///< after the next failure; 0: the last one was fine
-    std::size_t pace_ = 1;    ///< frames per turn
+    std::size_t pace_ = 0;    ///< frames per turn; 0: with pauses
     std::uint64_t highest_limit_ = 0;
     wal::Ticket durable_ = 0;
     bool alarmed_ = false;  ///< said that the disk is full

@@ -1,5 +1,6 @@
 #include "engine/snapshot/writer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "io/aligned_buffer.h"
@@ -39,6 +40,7 @@ private:
     void start_write(Buffer& buffer, SectionTag section);
     io::Task<void> write(Buffer& buffer);
     io::Task<void> all_written();
+    io::Task<void> pause();
     bool idle() const noexcept;
 
     io::Reactor& reactor_;
@@ -98,6 +100,14 @@ io::Task<void> Writer::all_written() {
     }
 }
 
+/// Leaves the disk to others once the frame that was started last is written.
+io::Task<void> Writer::pause() {
+    const Instant started = reactor_.backend().now();
+    co_await all_written();
+    const Duration took = reactor_.backend().now() - started;
+    co_await io::SleepAwaiter(reactor_, std::clamp(4 * took, pause_min, pause_max));
+}
+
 io::Task<Status> Writer::write_section(SectionTag section, std::string payload) {
     Buffer* const buffer = co_await free_buffer();
     KV_ASSERT(payload.size() <= payload_bytes_max);
@@ -123,9 +133,14 @@ io::Task<Status> Writer::write_entries() {
             start_write(*buffer, SectionTag::entries);
         }
         if (ended) co_return status_;
-        if (full && ++frames < source_.frames_per_turn()) continue;
+        const std::size_t frames_max = source_.frames_per_turn();
+        if (full && ++frames < frames_max) continue;
         frames = 0;
-        co_await io::NextTurn(reactor_);
+        if (full && frames_max == 0) {
+            co_await pause();
+        } else {
+            co_await io::NextTurn(reactor_);
+        }
     }
     if (!status_) co_return status_;
     co_return fail(Errc::canceled, "the snapshot was given up");

@@ -1,6 +1,8 @@
 #pragma once
 
-/// Writes one snapshot file (engine/snapshot/format.h) while its core goes on serving: at most
+/// Writes one snapshot file (engine/snapshot/format.h) while its core goes on serving. Unless time
+/// presses, one frame is written at a time, and after each the disk is left alone for four times as long
+/// as that took: syncs of the log wait for whatever is queued before them. In a hurry at most
 /// frames_per_turn frames are filled in a turn, through a bounded set of buffers whose writes
 /// overlap with the filling of others; when none is free the filling waits for the disk. Owner core
 /// only.
@@ -23,7 +25,7 @@ public:
     virtual bool ended() const = 0;
     /// The writing is to end without a file, for the reason that stopped() tells.
     virtual bool stopped() const = 0;
-    /// How many frames one turn may fill, from 1: more when time presses.
+    /// How many frames one turn may fill. 0: time does not press.
     virtual std::size_t frames_per_turn() const = 0;
 
 protected:
@@ -48,6 +50,9 @@ struct Written {
 
 /// Memory that one snapshot takes while it is written, beside its source's.
 inline constexpr std::size_t write_buffers = 4;
+/// Bounds of a pause between frames.
+inline constexpr Duration pause_min = 1ms;
+inline constexpr Duration pause_max = 20ms;
 
 /// The file is durable under its name on return. An error leaves no file behind, but perhaps one
 /// with .tmp, which the next snapshot of the group or the next start removes; a file that has its

@@ -208,6 +208,7 @@ void SimBackend::on_effect(SimFlight name) {
         case OpCode::write:
         case OpCode::sync:
         case OpCode::allocate:
+        case OpCode::punch:
         case OpCode::rename:
         case OpCode::unlink:
         case OpCode::make_directory:

@@ -36,6 +36,7 @@ Duration SimDisk::submit(const OpRequest& request, SimDiskTicket& ticket, const 
         case OpCode::open:
         case OpCode::close:
         case OpCode::allocate:
+        case OpCode::punch:
         case OpCode::rename:
         case OpCode::unlink:
         case OpCode::make_directory:
@@ -84,6 +85,7 @@ std::int32_t SimDisk::take_effect(const OpRequest& request, SimDiskTicket& ticke
         case OpCode::write: return write(request, ticket);
         case OpCode::sync: return sync(ticket);
         case OpCode::allocate: return allocate(request, ticket);
+        case OpCode::punch: return punch(request, ticket);
         case OpCode::rename: return rename(request, ticket);
         case OpCode::unlink: return unlink(request, ticket);
         case OpCode::make_directory: return make_directory(request, ticket);
@@ -241,6 +243,19 @@ std::int32_t SimDisk::allocate(const OpRequest& request, SimDiskTicket& ticket) 
     ticket.file = ticket.handle->file;
     ticket.file_change = file.extend(request.offset);
     used_bytes_ += file.visible().size() - size;
+    return 0;
+}
+
+std::int32_t SimDisk::punch(const OpRequest& request, SimDiskTicket& ticket) {
+    if (ticket.handle == nullptr || (ticket.handle->flags & open_write) == 0) return -EBADF;
+    if (ticket.handle->file == nullptr) return -EISDIR;
+    SimFile& file = *ticket.handle->file;
+    const std::uint64_t size = file.visible().size();
+    if (request.offset >= size) return 0;
+    const std::uint64_t bytes = std::min<std::uint64_t>(request.bytes, size - request.offset);
+    const std::vector<std::byte> zeros(static_cast<std::size_t>(bytes));
+    ticket.file = ticket.handle->file;
+    ticket.file_change = file.write(request.offset, zeros, false);
     return 0;
 }
 

@@ -12,7 +12,7 @@
 ///   - `sync` of a directory: creations, renames and removals of names directly inside it, under
 ///     the same rule. A rename between directories needs both. Syncing a file never makes its name
 ///     durable, syncing a directory never makes data durable.
-/// `allocate` grows the size with zeros, as one volatile change.
+/// `allocate` grows the size with zeros, as one volatile change; `punch` writes zeros.
 ///
 /// Failures of single operations:
 ///   - A failed sync leaves everything volatile visible, clean, and out of reach of later syncs: a
@@ -131,6 +131,7 @@ private:
     std::int32_t write(const OpRequest& request, SimDiskTicket& ticket);
     std::int32_t sync(const SimDiskTicket& ticket);
     std::int32_t allocate(const OpRequest& request, SimDiskTicket& ticket);
+    std::int32_t punch(const OpRequest& request, SimDiskTicket& ticket);
     std::int32_t rename(const OpRequest& request, SimDiskTicket& ticket);
     std::int32_t unlink(const OpRequest& request, SimDiskTicket& ticket);
     std::int32_t make_directory(const OpRequest& request, SimDiskTicket& ticket);

@@ -68,6 +68,7 @@ void SimDisk::finish_by_chance(const InFlight& op, Crash kind, SimFds& fds) {
             if ((request.flags & open_create) == 0) return;
             [[fallthrough]];
         case OpCode::allocate:
+        case OpCode::punch:
         case OpCode::rename:
         case OpCode::unlink:
         case OpCode::make_directory:

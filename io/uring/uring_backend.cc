@@ -165,6 +165,11 @@ void UringBackend::start(Op& op) {
         case OpCode::allocate:
             io_uring_prep_fallocate(sqe, request.fd, 0, 0, static_cast<off_t>(request.offset));
             break;
+        case OpCode::punch:
+            io_uring_prep_fallocate(sqe, request.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                    static_cast<off_t>(request.offset),
+                                    static_cast<off_t>(request.bytes));
+            break;
         case OpCode::rename:
             io_uring_prep_renameat(sqe, AT_FDCWD, request.path, AT_FDCWD, request.path2, 0);
             break;

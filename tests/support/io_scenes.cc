@@ -44,8 +44,14 @@ Task<void> write_and_read_back(Reactor& reactor, std::string path) {
     const Status smaller = co_await file.allocate(100);
     EXPECT_TRUE(smaller.has_value());
 
+    const Status punched = co_await file.punch(4'096, 4'096);
+    EXPECT_TRUE(punched.has_value());
+    const Status beyond = co_await file.punch(50'000, 4'096);
+    EXPECT_TRUE(beyond.has_value());
+
     std::string expected = text;
     expected.replace(3'000, patch.size(), patch);
+    expected.replace(4'096, 4'096, 4'096, '\0');
     expected.resize(20'000, '\0');
     std::string back(30'000, '?');
     const Result<std::size_t> read = co_await file.read_at(0, bytes_of(back));

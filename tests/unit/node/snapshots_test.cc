@@ -96,6 +96,46 @@ TEST(NodeSnapshots, ByNumberOfEntries) {
     EXPECT_EQ(facts(server).completed, 3u);
 }
 
+/// A snapshot of a value of 30 MB is replaced by a small one. Returns the steps in which it was
+/// given back, each failing with `error`.
+std::uint64_t steps_of_a_removal(std::int32_t error) {
+    Config config = small_config();
+    config.cluster.shards = 1;
+    config.wal = {};
+    config.limits = {};
+    config.limits.value_bytes_max = 8_MiB;
+    SimServer server(1, config);
+    EXPECT_TRUE(server.start().has_value());
+    const auto client = server.connect();
+    for (int i = 0; i < 4; ++i) {
+        const std::string key = std::to_string(i);
+        client->exchange(resp_array({"SET", key, std::string(7'500'000, 'v')}), 5);
+    }
+    const auto snapshot = [&] {
+        const std::uint64_t before = facts(server).completed;
+        EXPECT_TRUE(server.node().replicas().take_snapshots());
+        EXPECT_TRUE(server.world.run_until([&] { return facts(server).completed > before; }, 60s));
+    };
+    snapshot();
+    const std::string big = newest_snapshot(server);
+    client->exchange(resp_array({"FLUSHALL"}), 5);
+    const std::size_t fault =
+        server.disk().add_fault({io::OpCode::punch, "snap.tmp", 0, UINT64_MAX, error});
+    snapshot();
+    EXPECT_TRUE(server.world.run_until(
+        [&] { return server.disk().list(snapshot_directory).size() == 1; }, 60s));
+    EXPECT_NE(newest_snapshot(server), big);
+    return server.disk().fault(fault).hits;
+}
+
+TEST(NodeSnapshots, ABigOneIsGivenBackInSteps) {
+    EXPECT_EQ(steps_of_a_removal(0), (30'000'000 / 4_MiB) + 1);
+}
+
+TEST(NodeSnapshots, OneGoesInOnePieceWhereTheFileSystemKnowsNoSteps) {
+    EXPECT_EQ(steps_of_a_removal(-EOPNOTSUPP), 1u);
+}
+
 TEST(NodeSnapshots, LeftoversOfACrashAreRemoved) {
     SimServer server(1, frequent_snapshots());
     Prng prng(1);

@@ -117,6 +117,27 @@ TEST(SnapshotWriter, FilesOfAnySizeComeBack) {
     }
 }
 
+/// How long a snapshot of 20 frames takes on a disk that needs a millisecond for each.
+Duration duration_at(std::size_t pace) {
+    Machine machine(7);
+    io::SimDiskKnobs& knobs = machine.disk().knobs();
+    knobs = {};
+    knobs.write = {1ms, 1ms};
+    knobs.tail_per_million = knobs.short_per_million = knobs.interrupted_per_million = 0;
+    TextSource source(random_text(20 * payload_bytes_max, 7));
+    source.pace = pace;
+    const Instant begun = machine.world.now();
+    const auto written = machine.write(source);
+    EXPECT_TRUE(written && written->has_value());
+    return machine.world.now() - begun;
+}
+
+TEST(SnapshotWriter, LeavesTheDiskToOthersUnlessTimePresses) {
+    EXPECT_GE(duration_at(0), 20 * 5ms);
+    EXPECT_LT(duration_at(1), 20 * 2ms);
+    EXPECT_LT(duration_at(8), duration_at(1) + 1ms);
+}
+
 TEST(SnapshotWriter, AStoppedSourceLeavesNoFile) {
     Machine machine(1);
     TextSource source(random_text(3'000'000, 1));
