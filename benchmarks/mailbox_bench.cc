@@ -26,7 +26,10 @@ void ring_alone(benchmark::State& state) {
             benchmark::DoNotOptimize(staged);
         }
         mailbox.publish();
-        mailbox.take(1024, [&](const Message& message) { sum += message.value; });
+        mailbox.take(1024, [&](const Message& message) {
+            sum += message.value;
+            return true;
+        });
     }
     benchmark::DoNotOptimize(sum);
     state.SetItemsProcessed(state.iterations() * state.range(0));

@@ -69,15 +69,17 @@ public:
 
     // Consumer.
 
-    /// Hands at most `count_max` messages to `receive(const Message&)`, then gives their slots back
-    /// all at once. Returns how many; `receive` does not take from this ring.
+    /// Hands at most `count_max` messages to `bool receive(const Message&)`, then gives their slots
+    /// back all at once. Returns how many; `receive` does not take from this ring. False from it:
+    /// this message was not taken, it and those behind it stay.
     template <typename Receive>
     std::size_t take(std::size_t count_max, Receive receive) {
         if (known_tail_ == taken_) known_tail_ = tail_.load(std::memory_order_acquire);
-        const std::size_t count = std::min<std::size_t>(known_tail_ - taken_, count_max);
-        for (std::size_t i = 0; i < count; ++i) {
-            const Message message = messages_[(taken_ + i) & mask_];
-            receive(message);
+        const std::size_t there = std::min<std::size_t>(known_tail_ - taken_, count_max);
+        std::size_t count = 0;
+        for (; count < there; ++count) {
+            const Message message = messages_[(taken_ + count) & mask_];
+            if (!receive(message)) break;
         }
         if (count == 0) return 0;
         taken_ += count;

@@ -61,9 +61,12 @@ void Mailboxes::take_from(std::size_t from, std::size_t& budget) {
     Interconnect::Pair& in = *peers_[from].in;
     const CoreId sender(static_cast<std::uint16_t>(from));
     const std::size_t taken = in.mailbox.take(budget, [&](const Message& message) {
+        if (spent()) return false;
         KV_ASSERT(message.kind < kinds_max && receivers_[message.kind] != nullptr,
                   "nobody receives messages of kind {}", message.kind);
+        again_ = false;
         receivers_[message.kind]->on_message(sender, message);
+        return !again_;
     });
     if (taken == 0) return;
     budget -= taken;
@@ -78,6 +81,7 @@ void Mailboxes::take_from(std::size_t from, std::size_t& budget) {
 void Mailboxes::receive() {
     if (peers_.empty()) return;
     std::size_t budget = messages_per_turn_max;
+    spent_bytes_ = 0;
     first_ = (first_ + 1) % peers_.size();
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const std::size_t peer = (first_ + i) % peers_.size();

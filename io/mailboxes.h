@@ -16,6 +16,10 @@
 ///               the ring it waits in a list of this core, in order, and is moved to the ring in
 ///               later turns. What bounds the list is what bounds the work that was let in; more
 ///               than waiting_max messages are a bug.
+/// A turn takes so many messages and no more, and none once their receivers have spent what it has
+/// for them; then those that are left stay in their rings, in order. The core whose messages come
+/// first is another one in each turn.
+///
 /// From the first message that found the ring full on, the peer is congested(): try_send() to it is
 /// refused. That ends at the start of a turn, once all that waited is in the ring and there is room
 /// beyond. A core that sleeps is woken for it and has a turn, with its hooks: no need to poll.
@@ -49,6 +53,9 @@ public:
     static constexpr std::uint32_t call_kind = 0;
     /// Messages taken in one turn, from all peers together; the rest is for the next turn.
     static constexpr std::size_t messages_per_turn_max = 256;
+    /// What receivers spend in one turn on behalf of messages before the next one must wait: half a
+    /// millisecond or so.
+    static constexpr std::size_t spent_bytes_max = std::size_t{256} << 10;
     /// Messages to one peer that wait for room in its ring.
     static constexpr std::size_t waiting_max = 65'536;
 
@@ -83,6 +90,16 @@ public:
     };
     const Counters& counters() const noexcept { return counters_; }
 
+    // For a receiver, in on_message().
+
+    /// It worked on `bytes`: read, executed or copied.
+    void spend(std::size_t bytes) noexcept { spent_bytes_ += bytes; }
+    /// This turn has done enough.
+    bool spent() const noexcept { return spent_bytes_ >= spent_bytes_max; }
+    /// There is more to do for this message: it comes again in the next turn, before all others of
+    /// its sender.
+    void deliver_again() noexcept { again_ = true; }
+
     // For the reactor.
 
     /// Moves what waits for room, and takes messages.
@@ -114,8 +131,10 @@ private:
     Interconnect* const interconnect_;
     std::vector<Peer> peers_;  ///< by core; empty: alone
     std::array<MessageReceiver*, kinds_max> receivers_{};
-    std::size_t first_ = 0;      ///< whose messages are taken first: it changes with every turn
-    std::size_t congested_ = 0;  ///< how many peers are
+    std::size_t first_ = 0;        ///< whose messages are taken first: it changes with every turn
+    std::size_t congested_ = 0;    ///< how many peers are
+    std::size_t spent_bytes_ = 0;  ///< in this turn
+    bool again_ = false;           ///< what the receiver says of the message it is given
     bool sleeping_ = false;
     Counters counters_;
 };

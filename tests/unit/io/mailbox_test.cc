@@ -21,7 +21,10 @@ namespace {
 
 std::vector<std::uint32_t> taken(Mailbox& mailbox, std::size_t count_max = 1'000'000) {
     std::vector<std::uint32_t> values;
-    mailbox.take(count_max, [&](const Message& message) { values.push_back(message.value); });
+    mailbox.take(count_max, [&](const Message& message) {
+        values.push_back(message.value);
+        return true;
+    });
     return values;
 }
 
@@ -84,11 +87,13 @@ TEST(Mailbox, KeepsAllMessagesWholeAndInOrder) {
                 default:
                     ASSERT_EQ(mailbox.empty(), published.empty());
                     mailbox.take(prng.below(6), [&](const Message& got) {
-                        ASSERT_FALSE(published.empty());
-                        ASSERT_EQ(got.kind, published.front().kind);
-                        ASSERT_EQ(got.value, published.front().value);
-                        ASSERT_EQ(got.payload, published.front().payload);
+                        if (prng.below(5) == 0) return false;  // it stays
+                        EXPECT_FALSE(published.empty());
+                        EXPECT_EQ(got.kind, published.front().kind);
+                        EXPECT_EQ(got.value, published.front().value);
+                        EXPECT_EQ(got.payload, published.front().payload);
                         published.pop_front();
+                        return true;
                     });
             }
         }
@@ -259,6 +264,67 @@ TEST(Mailboxes, ATurnTakesABoundedNumberAndServesEverybody) {
     }
     EXPECT_NE(first[0], first[1]);
     EXPECT_TRUE(c.mailboxes.try_sleep());
+}
+
+/// Spends on each message what its value says, in slices.
+struct Spender final : MessageReceiver {
+    explicit Spender(Mailboxes& m) : mailboxes(m) { mailboxes.set_receiver(1, this); }
+    void on_message(CoreId from, const Message& message) noexcept override {
+        if (left == 0) left = message.value;
+        while (left != 0 && !mailboxes.spent()) {
+            const std::size_t slice = std::min<std::size_t>(left, slice_max);
+            mailboxes.spend(slice);
+            spent += slice;
+            left -= slice;
+        }
+        if (left != 0) return mailboxes.deliver_again();
+        done.emplace_back(from.value(), message.value);
+    }
+    static constexpr std::size_t slice_max = 1000;
+    Mailboxes& mailboxes;
+    std::size_t left = 0;  ///< of the message that is begun
+    std::size_t spent = 0;
+    std::vector<std::pair<std::uint16_t, std::uint32_t>> done;
+};
+
+TEST(Mailboxes, ATurnTakesNoMoreThanItsReceiversMaySpend) {
+    constexpr auto large = static_cast<std::uint32_t>(Mailboxes::spent_bytes_max * 3 / 4);
+    Interconnect interconnect(3, 64);
+    End a(interconnect, 0);
+    End b(interconnect, 1);
+    End c(interconnect, 2);
+    Spender spender(c.mailboxes);
+    std::size_t total = 0;
+    for (std::uint32_t i = 0; i < 20; ++i) {
+        a.mailboxes.send(CoreId(2), {1, large + i, nullptr});
+        b.mailboxes.send(CoreId(2), {1, 1 + i, nullptr});
+        total += large + i + 1 + i;
+    }
+    a.mailboxes.publish();
+    b.mailboxes.publish();
+    std::size_t turns = 0;
+    std::size_t small_after = 0;  // turns until the one that sends little was served
+    while (spender.spent != total && turns < 1000) {
+        EXPECT_FALSE(c.mailboxes.try_sleep()) << "messages wait";
+        const std::size_t before = spender.spent;
+        c.mailboxes.receive();
+        ++turns;
+        EXPECT_LT(spender.spent - before, Mailboxes::spent_bytes_max + Spender::slice_max);
+        EXPECT_GT(spender.spent, before);
+        const auto from_b =
+            std::ranges::count(spender.done, 1, &std::pair<std::uint16_t, std::uint32_t>::first);
+        if (small_after == 0 && from_b == 20) small_after = turns;
+    }
+    EXPECT_TRUE(c.mailboxes.try_sleep());
+    EXPECT_GE(turns, total / Mailboxes::spent_bytes_max);
+    EXPECT_LE(turns, total / Mailboxes::spent_bytes_max + 4);
+    EXPECT_GT(small_after, 0u);
+    EXPECT_LE(small_after, 4u) << "it waits for the other only now and then";
+    EXPECT_EQ(c.mailboxes.counters().received, 40u) << "each of them once";
+    std::array<std::uint32_t, 2> next = {large, 1};
+    for (const auto& [from, value] : spender.done) EXPECT_EQ(value, next[from]++);
+    EXPECT_EQ(next[0], large + 20);
+    EXPECT_EQ(next[1], 21u);
 }
 
 // --- in the turn of a reactor --------------------------------------------------------------------
