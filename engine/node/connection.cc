@@ -22,6 +22,7 @@ Connection::Connection(Services& services, std::int32_t fd, std::string_view ref
       detector_(services.config.client.line_protocol, services.limits.inline_bytes_max),
       batch_(services.batch),
       output_(refusal),
+      expected_value_bytes_(services.config.limits.value_bytes_max),
       begun_(services.reactor.now()),
       last_progress_(begun_),
       last_input_(begun_),
@@ -148,15 +149,20 @@ void Connection::release_answered() {
             ReplyWriter reply(slot.protocol, slot.request_id, output_);
             answer_write(slot, reply);
         }
-        const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
-        if (services_.slow_notes_left != 0 && is_slow(took, services_.config) &&
-            slot.verb != Verb::invalid) [[unlikely]] {
-            const std::string_view arg = slot.first_arg;
-            const std::size_t shown = slot.args == 0 ? 0 : 1;
-            note_slow(took, slow_words(slot.verb, Args(&arg, shown), slot.args - shown));
-        }
-        pipeline_.pop();
+        retire(slot);
     }
+}
+
+/// The reply of the request at the front is in the output: those that are ready behind it follow.
+void Connection::retire(Slot& slot) {
+    const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
+    if (services_.slow_notes_left != 0 && is_slow(took, services_.config) &&
+        slot.verb != Verb::invalid) [[unlikely]] {
+        const std::string_view arg = slot.first_arg;
+        const std::size_t shown = slot.args == 0 ? 0 : 1;
+        note_slow(took, slow_words(slot.verb, Args(&arg, shown), slot.args - shown));
+    }
+    pipeline_.pop(output_);
 }
 
 /// The log of slow commands gets one more.
@@ -231,7 +237,7 @@ void Connection::flush() {
     if (stream_.sending() || stream_.closing()) return;
     if (sent_ == sending_.size()) {
         if (output_.empty()) return;
-        if (sending_.capacity() > kept_buffer_bytes_max) sending_ = {};
+        if (sending_.capacity() > kept_buffer_bytes_max) release(sending_);
         sending_.clear();
         sending_.swap(output_);
         sent_ = 0;

@@ -6,7 +6,8 @@
 ///
 /// Reading pauses, and TCP pushes back, while pipeline_max requests or pipeline_bytes_max bytes of
 /// requests and of replies held back behind others are unanswered, or output_pause_bytes of replies
-/// are not taken. Nothing is dropped.
+/// are not taken. Nothing is dropped. A value that another core is asked for counts before it is
+/// there, as long as those of late; before there were any, as long as a value may be.
 
 #include <array>
 #include <span>
@@ -94,6 +95,8 @@ private:
     void answer_found(const Request& request, const std::optional<Store::Found>& found,
                       std::string& out);
     void answer(const Request& request, std::string& out);
+    template <typename Write>
+    void answer_at_once(Write write);
     void expect_values_like(std::size_t bytes) noexcept;
     void write(const Request& request, ShardId shard);
     void refuse(const Request& request);
@@ -161,6 +164,7 @@ private:
     void run_parked(Slot& slot);
     void expire(Slot& slot);
     void release_answered();
+    void retire(Slot& slot);
     bool held_back() const noexcept;
     void flush();
     void close_if_done() noexcept;
@@ -181,7 +185,7 @@ private:
     std::uint64_t outstanding_ = 0;  ///< commands, reads and jobs that will still call back
     /// Shards, modulo 64, to which commands of this connection may be pending.
     std::uint64_t written_shards_ = 0;
-    std::size_t expected_value_bytes_ = 0;     ///< of a read on another core
+    std::size_t expected_value_bytes_;         ///< of a read on another core
     std::size_t written_value_bytes_max_ = 0;  ///< longest value among those commands
     static std::uint64_t shard_bit(ShardId shard) noexcept {
         return std::uint64_t{1} << (shard.value() % 64);

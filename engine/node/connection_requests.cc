@@ -98,15 +98,23 @@ void Connection::stage(const Request& request, std::string_view input) {
     std::copy(request.args.begin(), request.args.end(), pending.args.begin());
     pending.request.args = std::span(pending.args).first(request.args.size());
     pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
-    if (request.verb == Verb::get && services_.replicas.has(pending.shard)) {
-        const Store& store = services_.replicas.store(pending.shard);
-        pending.hash = store.hash(pending.args[0]);
-        store.prefetch(pending.hash);
+    bool much = false;
+    if (request.verb == Verb::get) {
+        if (services_.replicas.has(pending.shard)) {
+            const Store& store = services_.replicas.store(pending.shard);
+            pending.hash = store.hash(pending.args[0]);
+            store.prefetch(pending.hash);
+        } else {
+            // Once begun they count, and no more are taken.
+            batch_.expected_bytes += expected_value_bytes_;
+            much = pipeline_.charge() + batch_.expected_bytes >=
+                   services_.config.client.pipeline_bytes_max;
+        }
     }
     if (batch_.size >= RequestBatch::ahead) {
         prefetch_block(batch_.requests[batch_.size - RequestBatch::ahead]);
     }
-    if (++batch_.size == batch_.requests.size() || !batched) execute_batch();
+    if (++batch_.size == batch_.requests.size() || !batched || much) execute_batch();
 }
 
 void Connection::execute_alone(const Request& request) {
@@ -132,6 +140,7 @@ void Connection::prefetch_block(const PendingRequest& pending) const noexcept {
 
 void Connection::execute_batch() {
     const std::size_t size = std::exchange(batch_.size, 0);
+    batch_.expected_bytes = 0;
     for (std::size_t i = size - std::min(size, RequestBatch::ahead); i < size; ++i) {
         prefetch_block(batch_.requests[i]);
     }
@@ -158,16 +167,20 @@ void Connection::execute(const Request& request, std::uint64_t hash, ShardId sha
 /// one that turns replies on again.
 void Connection::execute_silently(const Request& request, std::uint64_t hash, ShardId shard) {
     const bool silent = session_.begin_request();
-    const std::size_t output_bytes = output_.size();
     const std::uint64_t number = pipeline_.tail();
+    const bool first = pipeline_.empty();
+    std::string& ready = first ? output_ : pipeline_.ready();
+    const std::size_t ready_bytes = ready.size();
     begin(request, hash, shard);
     const bool turned_on = session_.replies == Session::Replies::on;
     session_.end_request();
     if (!silent || turned_on) return;
     if (pipeline_.tail() != number) {
         pipeline_.at(number).silent = true;
+    } else if (first) {
+        output_.resize(ready_bytes);
     } else {
-        output_.resize(output_bytes);
+        pipeline_.drop_ready(ready_bytes);
     }
 }
 
@@ -180,16 +193,19 @@ void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard
     } else if ((kind == CommandClass::wide_read && !can_answer_at_once(request)) ||
                concerns_all_cores(request.verb)) {
         park(request);
-    } else if (pipeline_.empty()) {
-        answer(request, output_);
     } else {
-        Slot& slot = push(request);
-        slot.rendered = true;
-        answer(request, slot.bytes);
-        pipeline_.add_charge(slot, slot.bytes.size());
+        answer_at_once([&](std::string& out) { answer(request, out); });
     }
     // Nothing behind QUIT is begun.
     if (request.verb == Verb::quit) finish();
+}
+
+/// A reply that is there already leaves behind those of all that were begun before.
+template <typename Write>
+void Connection::answer_at_once(Write write) {
+    if (pipeline_.empty()) return write(output_);
+    write(pipeline_.ready());
+    pipeline_.add_ready();
 }
 
 /// Lets nothing begin behind `request`, which begins when all before it are answered.
@@ -222,17 +238,13 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
         return services_.router.read(shard, key, {wrote, wants_value}, Waiter{this, number, 0, {}});
     }
-    if (pipeline_.empty()) {
-        answer_read(request, services_.replicas.store(shard), hash, output_);
-        return;
-    }
-    const std::uint64_t number = pipeline_.tail();
-    Slot& slot = push(request);
-    slot.hash = hash;
-    const Waiter waiter{this, number, 0, services_.reactor.core()};
     const Store& store = services_.replicas.store(shard);
+    if (pipeline_.empty()) return answer_read(request, store, hash, output_);
+    const Waiter waiter{this, pipeline_.tail(), 0, services_.reactor.core()};
     if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
+        Slot& slot = push(request);
         slot.state = Slot::State::reading;
+        slot.hash = hash;
         keep_key_read(request, slot.bytes);
         ++outstanding_;
         // As long as the reply will be, unless another client changes the value meanwhile.
@@ -241,9 +253,7 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
         return;
     }
-    slot.rendered = true;
-    answer_read(request, store, hash, slot.bytes);
-    pipeline_.add_charge(slot, slot.bytes.size());
+    answer_at_once([&](std::string& out) { answer_read(request, store, hash, out); });
 }
 
 /// One of what is outstanding is over. Once all is, nothing of this connection is pending anywhere.
@@ -272,22 +282,26 @@ void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>
         return take_part(slot, waiter.part, found);
     }
     if (slot.state != Slot::State::reading) return;  // it was answered: timed out
-    slot.rendered = true;
     slot.state = Slot::State::done;
     expect_values_like(found ? found->value.size() : 0);
+    // The next reply to leave is written where it leaves from.
+    const bool next = waiter.request == pipeline_.head() && !slot.silent;
+    std::string& out = next ? output_ : slot.bytes;
     Request request;
     request.verb = slot.verb;
     request.protocol = slot.protocol;
     request.request_id = slot.request_id;
     if (slot.verb == Verb::get) {
         slot.bytes.clear();
-        answer_found(request, found, slot.bytes);
+        answer_found(request, found, out);
     } else {
         const std::string kept = std::exchange(slot.bytes, {});
         std::array<std::string_view, key_read_args_max> args;
         request.args = restore_key_read(slot.verb, kept, args);
-        answer_found(request, found, slot.bytes);
+        answer_found(request, found, out);
     }
+    if (next) return retire(slot);
+    slot.rendered = true;
     pipeline_.add_charge(slot, slot.bytes.size());
 }
 

@@ -89,7 +89,7 @@ void Connection::take_part(Slot& slot, std::size_t part, const std::optional<Sto
     if (wide_.bytes > services_.config.limits.reply_bytes_max) {
         wide_.too_large = true;
         wide_.begun = wide_.parts;
-        wide_.values = {};
+        std::vector<std::optional<std::string>>().swap(wide_.values);
         return;
     }
     wide_.values[part].emplace(found->value);

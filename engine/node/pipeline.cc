@@ -1,15 +1,21 @@
 #include "engine/node/pipeline.h"
 
+#include <algorithm>
+
+#include "proto/base/bytes.h"
+
 namespace kv {
 
 namespace {
 constexpr std::size_t first_arg_bytes_max = 128;
 /// A slot keeps a buffer for small keys and replies; larger ones are given back.
 constexpr std::size_t kept_bytes_max = 512;
+/// The same for the replies that have no slot, all together.
+constexpr std::size_t kept_ready_bytes_max = std::size_t{64} << 10;
 }  // namespace
 
 Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t now_ns) {
-    if (size() == slots_.size()) grow();
+    if (slots() == slots_.size()) grow();
     Slot& slot = at(tail_++);
     slot.state = Slot::State::done;
     slot.verb = request.verb;
@@ -25,8 +31,13 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.command_flags = 0;
     slot.begun_ns = now_ns;
     slot.args = request.args.size();
-    slot.first_arg.clear();
-    if (slot.args != 0) slot.first_arg.append(request.args[0].substr(0, first_arg_bytes_max));
+    const std::string_view arg = slot.args == 0 ? std::string_view() : request.args[0];
+    const std::size_t kept = std::min(arg.size(), first_arg_bytes_max);
+    slot.first_arg.resize_and_overwrite(kept, [arg, kept](char* to, std::size_t) {
+        std::copy_n(arg.data(), kept, to);
+        return kept;
+    });
+    slot.ready = slot.ready_bytes = 0;
     slot.charge = charge;
     charge_ += charge;
     return slot;
@@ -40,13 +51,51 @@ void Pipeline::grow() {
     slots_ = std::move(larger);
 }
 
-void Pipeline::pop() {
+void Pipeline::pop(std::string& out) {
     KV_ASSERT(!empty());
     Slot& slot = front();
     charge_ -= slot.charge;
-    if (slot.bytes.capacity() > kept_bytes_max) slot.bytes = {};
+    if (slot.bytes.capacity() > kept_bytes_max) release(slot.bytes);
     slot.bytes.clear();
     ++head_;
+    if (slot.ready == 0) return;
+    ready_count_ -= slot.ready;
+    take_ready(slot.ready_bytes, out);
+}
+
+void Pipeline::take_ready(std::size_t bytes, std::string& out) {
+    out.append(ready_, ready_taken_, bytes);
+    ready_taken_ += bytes;
+    // No byte is moved more than once on average.
+    const std::size_t left = ready_.size() - ready_taken_;
+    if (ready_taken_ < left || (left != 0 && ready_taken_ < kept_ready_bytes_max)) return;
+    ready_.erase(0, ready_taken_);
+    ready_taken_ = 0;
+    ready_ended_ = left;
+    if (left == 0 && ready_.capacity() > kept_ready_bytes_max) release(ready_);
+}
+
+void Pipeline::add_ready() noexcept {
+    Slot& newest = at(tail_ - 1);
+    const std::size_t bytes = ready_.size() - ready_ended_;
+    ready_ended_ = ready_.size();
+    ++ready_count_;
+    ++newest.ready;
+    newest.ready_bytes += bytes;
+    add_charge(newest, bytes);
+}
+
+void Pipeline::drop_ready(std::size_t begin) noexcept {
+    Slot& newest = at(tail_ - 1);
+    const std::size_t bytes = ready_ended_ - begin;
+    KV_ASSERT(newest.ready != 0 && bytes <= newest.ready_bytes);
+    --ready_count_;
+    --newest.ready;
+    newest.ready_bytes -= bytes;
+    newest.charge -= bytes;
+    charge_ -= bytes;
+    ready_.resize(begin);
+    ready_ended_ = begin;
 }
 
 }  // namespace kv

@@ -4,6 +4,9 @@
 /// that order, whatever order the requests complete in. A ring of slots, numbered from 0 for ever;
 /// slots and their buffers are used again, so that nothing is allocated per request once the ring
 /// has grown.
+///
+/// A request that is answered at once, but behind others, takes no slot: its reply is kept with
+/// those of its like, one behind the other, and leaves with the slot before it.
 
 #include <cstdint>
 #include <string>
@@ -38,7 +41,9 @@ struct Slot {
     std::int64_t number = 0;  ///< Store::Applied, summed over the parts
     std::uint64_t hash = 0;   ///< of the key of a read
     std::int64_t begun_ns = 0;
-    std::size_t charge = 0;  ///< bytes counted against the connection's limit
+    std::size_t charge = 0;       ///< bytes counted against the connection's limit
+    std::size_t ready = 0;        ///< requests right behind it that have no slot: they are answered
+    std::size_t ready_bytes = 0;  ///< their replies
     std::string bytes;
     std::string first_arg;  ///< cut, for SLOWLOG
     std::size_t args = 0;
@@ -47,13 +52,17 @@ struct Slot {
 class Pipeline {
 public:
     bool empty() const noexcept { return head_ == tail_; }
-    std::size_t size() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
+    /// Requests, with and without a slot.
+    std::size_t size() const noexcept { return slots() + ready_count_; }
     /// Sum of the charges.
     std::size_t charge() const noexcept { return charge_; }
     /// Memory held, of which the slots of answered requests keep a little.
-    std::size_t bytes() const noexcept { return slots_.size() * sizeof(Slot) + charge_; }
+    std::size_t bytes() const noexcept {
+        return slots_.size() * sizeof(Slot) + charge_ + ready_.capacity() -
+               (ready_.size() - ready_taken_);
+    }
 
-    /// Number of the next request to be pushed.
+    /// Number of the next slot to be pushed.
     std::uint64_t tail() const noexcept { return tail_; }
     std::uint64_t head() const noexcept { return head_; }
     /// Whether request `number` has not been answered yet.
@@ -68,15 +77,29 @@ public:
         slot.charge += bytes;
         charge_ += bytes;
     }
-    void pop();
+    /// Ends the request at the front; the replies that are ready behind it go to the end of `out`.
+    void pop(std::string& out);
+
+    /// Where replies are gathered that are ready behind the newest slot: there is one. The writer
+    /// of a reply calls add_ready() when the whole of it is there.
+    std::string& ready() noexcept { return ready_; }
+    void add_ready() noexcept;
+    /// The newest reply that add_ready() counted is dropped: it began when ready() had this size.
+    void drop_ready(std::size_t begin) noexcept;
 
 private:
+    std::size_t slots() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
     void grow();
+    void take_ready(std::size_t bytes, std::string& out);
 
     std::vector<Slot> slots_ = std::vector<Slot>(16);  ///< a power of two
     std::uint64_t head_ = 0;
     std::uint64_t tail_ = 0;
     std::size_t charge_ = 0;
+    std::string ready_;            ///< in the order of the slots
+    std::size_t ready_taken_ = 0;  ///< of it, from the front: has left
+    std::size_t ready_ended_ = 0;  ///< of it: replies that are counted
+    std::size_t ready_count_ = 0;
 };
 
 }  // namespace kv

@@ -12,16 +12,27 @@ constexpr std::size_t alignment = 8;
 constexpr std::size_t kept_key_bytes_max = 512;
 /// Requests of a batch whose memory is fetched together.
 constexpr std::size_t ahead = 16;
+/// What a request or an answer costs a turn beside its bytes.
+constexpr std::size_t record_cost_bytes = 64;
 
 enum class RequestKind : std::uint8_t { command, read, read_behind };
 enum class AnswerKind : std::uint8_t { applied, refused, read };
 
+/// Lets `out` grow to `bytes`; what is new has any contents. (The size that libstdc++ 12 passes to
+/// the function is the new capacity.)
+void grow(std::string& out, std::size_t bytes) {
+    out.resize_and_overwrite(bytes, [bytes](char*, std::size_t) { return bytes; });
+}
+
 /// Appends a header and what belongs to it, so that the next header is aligned again.
 template <typename Header>
 void append_record(std::string& out, const Header& header, std::string_view payload) {
-    out.append(reinterpret_cast<const char*>(&header), sizeof header);
-    out.append(payload);
-    out.resize(round_up(out.size(), alignment));
+    const std::size_t at = out.size();
+    grow(out, round_up(at + sizeof header + payload.size(), alignment));
+    std::memcpy(out.data() + at, &header, sizeof header);
+    if (!payload.empty()) {
+        std::memcpy(out.data() + at + sizeof header, payload.data(), payload.size());
+    }
 }
 
 /// Takes the record at the front of `bytes`, which this program wrote.
@@ -83,51 +94,26 @@ Router::~Router() {
     reactor_.remove_turn_hook(*this);
 }
 
-// --- what this core asks others ------------------------------------------------------------------
-
-void Router::propose(ShardId shard, const Command& command, const Waiter& waiter) {
-    const CoreId to = replicas_.placement().core_of(shard);
-    std::string& out = open_batch(peer(to).requests, to, requests_kind);
-    const std::size_t at = out.size();
-    RequestHeader header{};
-    header.owner = waiter.owner;
-    header.request = waiter.request;
-    header.part = waiter.part;
-    header.kind = RequestKind::command;
-    header.shard = shard.value();
-    header.payload_bytes = static_cast<std::uint32_t>(encoded_bytes(command));
-    out.resize(at + sizeof header);
-    std::memcpy(out.data() + at, &header, sizeof header);
-    encode_command(out, command);
-    out.resize(round_up(out.size(), alignment));
-}
-
-void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter) {
-    const CoreId to = replicas_.placement().core_of(shard);
-    RequestHeader header{};
-    header.owner = waiter.owner;
-    header.request = waiter.request;
-    header.part = waiter.part;
-    header.kind = how.behind_writes ? RequestKind::read_behind : RequestKind::read;
-    header.wants_value = how.wants_value;
-    header.shard = shard.value();
-    header.payload_bytes = static_cast<std::uint32_t>(key.size());
-    append_record(open_batch(peer(to).requests, to, requests_kind), header, key);
-}
-
 // --- batches -------------------------------------------------------------------------------------
 
 /// Where the next record of this kind goes.
-std::string& Router::open_batch(Batch*& open, CoreId to, std::uint32_t kind) {
-    if (open != nullptr && open->bytes.size() >= batch_bytes) close_batch(open, to, kind);
-    if (open != nullptr) return open->bytes;
+inline std::string& Router::open_batch(Batch*& open, CoreId to, std::uint32_t kind) {
+    if (open == nullptr || open->bytes.size() >= batch_bytes) [[unlikely]]
+        next_batch(open, to, kind);
+    return open->bytes;
+}
+
+void Router::next_batch(Batch*& open, CoreId to, std::uint32_t kind) {
+    close_batch(open, to, kind);
     if (free_batches_.empty()) {
-        open = &batches_.emplace_back();
+        batches_.push_back(std::make_unique<Batch>());
+        open = batches_.back().get();
+        open->place = batches_.size() - 1;
     } else {
         open = free_batches_.back();
         free_batches_.pop_back();
+        free_bytes_ -= memory_of(*open);
     }
-    return open->bytes;
 }
 
 void Router::close_batch(Batch*& open, CoreId to, std::uint32_t kind) {
@@ -135,16 +121,19 @@ void Router::close_batch(Batch*& open, CoreId to, std::uint32_t kind) {
     reactor_.mailboxes().send(to, {kind, 0, std::exchange(open, nullptr)});
 }
 
-std::size_t Router::buffer_bytes() const noexcept {
-    std::size_t bytes = 0;
-    for (const Batch* const batch : free_batches_) bytes += batch->bytes.capacity();
-    return bytes;
-}
-
 void Router::take_back(Batch& batch) {
     batch.bytes.clear();
-    if (batch.bytes.capacity() > kept_batch_bytes_max) batch.bytes = {};
-    free_batches_.push_back(&batch);
+    batch.taken = 0;
+    if (batch.bytes.capacity() > kept_batch_bytes_max) release(batch.bytes);
+    if (free_bytes_ + memory_of(batch) <= free_bytes_max) {
+        free_bytes_ += memory_of(batch);
+        free_batches_.push_back(&batch);
+        return;
+    }
+    const std::size_t place = batch.place;
+    std::swap(batches_[place], batches_.back());
+    batches_[place]->place = place;
+    batches_.pop_back();
 }
 
 void Router::at_turn_end() {
@@ -163,28 +152,63 @@ void Router::at_turn_end() {
 void Router::on_message(CoreId from, const io::Message& message) noexcept {
     auto& batch = *static_cast<Batch*>(message.payload);
     switch (message.kind) {
-        case requests_kind: execute(from, batch.bytes); break;
-        case answers_kind: take_answers(batch.bytes); break;
+        case requests_kind: execute(from, batch); break;
+        case answers_kind: take_answers(batch); break;
         default: KV_ASSERT(message.kind == returned_kind); return take_back(batch);
     }
+    if (batch.taken != batch.bytes.size()) return reactor_.mailboxes().deliver_again();
     reactor_.mailboxes().send(from, {returned_kind, 0, &batch});
+}
+
+// --- what this core asks others ------------------------------------------------------------------
+
+void Router::propose(ShardId shard, const Command& command, const Waiter& waiter) {
+    const CoreId to = replicas_.placement().core_of(shard);
+    std::string& out = open_batch(peer(to).requests, to, requests_kind);
+    RequestHeader header{};
+    header.owner = waiter.owner;
+    header.request = waiter.request;
+    header.part = waiter.part;
+    header.kind = RequestKind::command;
+    header.shard = shard.value();
+    header.payload_bytes = static_cast<std::uint32_t>(encoded_bytes(command));
+    out.append(reinterpret_cast<const char*>(&header), sizeof header);
+    encode_command(out, command);
+    grow(out, round_up(out.size(), alignment));
+}
+
+void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter) {
+    const CoreId to = replicas_.placement().core_of(shard);
+    RequestHeader header{};
+    header.owner = waiter.owner;
+    header.request = waiter.request;
+    header.part = waiter.part;
+    header.kind = how.behind_writes ? RequestKind::read_behind : RequestKind::read;
+    header.wants_value = how.wants_value;
+    header.shard = shard.value();
+    header.payload_bytes = static_cast<std::uint32_t>(key.size());
+    append_record(open_batch(peer(to).requests, to, requests_kind), header, key);
 }
 
 // --- what others ask this core -------------------------------------------------------------------
 
-/// Fetches what a few requests will touch, then executes them.
-void Router::execute(CoreId from, std::string_view requests) {
+/// Fetches what a few requests will touch, then executes them, until the turn has done enough.
+void Router::execute(CoreId from, Batch& requests) {
     struct Request {
         RequestHeader header;
         std::string_view payload;
         std::uint64_t hash;
+        std::size_t end;  ///< in the batch
     };
+    io::Mailboxes& mailboxes = reactor_.mailboxes();
     std::array<Request, ahead> some;
-    while (!requests.empty()) {
+    while (requests.taken != requests.bytes.size() && !mailboxes.spent()) {
+        std::string_view rest = std::string_view(requests.bytes).substr(requests.taken);
         std::size_t count = 0;
-        while (count < ahead && !requests.empty()) {
+        while (count < ahead && !rest.empty()) {
             Request& request = some[count++];
-            request.payload = take_record(requests, request.header);
+            request.payload = take_record(rest, request.header);
+            request.end = requests.bytes.size() - rest.size();
             if (request.header.kind == RequestKind::command) continue;
             const Store& store = replicas_.store(ShardId(request.header.shard));
             request.hash = store.hash(request.payload);
@@ -194,19 +218,24 @@ void Router::execute(CoreId from, std::string_view requests) {
             if (some[i].header.kind == RequestKind::command) continue;
             replicas_.store(ShardId(some[i].header.shard)).prefetch_block(some[i].hash);
         }
-        for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t i = 0; i < count && !mailboxes.spent(); ++i) {
             const RequestHeader& header = some[i].header;
-            const Waiter origin{header.owner, header.request, header.part, from};
-            ++pending_;
-            if (header.kind != RequestKind::command) {
-                execute_read(origin, header, some[i].payload, some[i].hash);
-                continue;
-            }
-            const auto refusal =
-                replicas_.propose(ShardId(header.shard), as_bytes(some[i].payload), origin);
-            if (refusal) answer_refusal(origin, *refusal);
+            const std::uint64_t answered = answer_bytes_;
+            execute({header.owner, header.request, header.part, from}, header, some[i].payload,
+                    some[i].hash);
+            mailboxes.spend(record_cost_bytes + some[i].end - requests.taken + answer_bytes_ -
+                            answered);
+            requests.taken = some[i].end;
         }
     }
+}
+
+void Router::execute(const Waiter& origin, const RequestHeader& header, std::string_view payload,
+                     std::uint64_t hash) {
+    ++pending_;
+    if (header.kind != RequestKind::command) return execute_read(origin, header, payload, hash);
+    const auto refusal = replicas_.propose(ShardId(header.shard), as_bytes(payload), origin);
+    if (refusal) answer_refusal(origin, *refusal);
 }
 
 void Router::execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
@@ -253,22 +282,21 @@ void Router::on_readable(const Replica& replica, std::span<const Waiter> readers
         auto* const read = static_cast<WaitingRead*>(reader.owner);
         const Store& store = replica.store();
         answer_read(read->origin, store.get(read->key, store.hash(read->key)), read->wants_value);
-        if (read->key.capacity() > kept_key_bytes_max) read->key = {};
+        if (read->key.capacity() > kept_key_bytes_max) release(read->key);
         free_reads_.push_back(read);
     }
 }
 
 // --- answers -------------------------------------------------------------------------------------
 
-void Router::answer(const Waiter& origin, const AnswerHeader& header, std::string_view value) {
+void Router::answer(const Waiter& origin, AnswerHeader& header, std::string_view value) {
     --pending_;
-    AnswerHeader whole = header;
-    whole.owner = origin.owner;
-    whole.request = origin.request;
-    whole.part = origin.part;
-    whole.payload_bytes = static_cast<std::uint32_t>(value.size());
-    append_record(open_batch(peer(origin.core).answers, origin.core, answers_kind), whole, value);
-    answer_bytes_ += sizeof whole + value.size();
+    header.owner = origin.owner;
+    header.request = origin.request;
+    header.part = origin.part;
+    header.payload_bytes = static_cast<std::uint32_t>(value.size());
+    append_record(open_batch(peer(origin.core).answers, origin.core, answers_kind), header, value);
+    answer_bytes_ += sizeof header + value.size();
 }
 
 void Router::answer_refusal(const Waiter& origin, Errc reason) {
@@ -287,27 +315,32 @@ void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>
     answer(origin, header, found && wants_value ? found->value : std::string_view());
 }
 
-void Router::take_answers(std::string_view answers) {
-    while (!answers.empty()) {
+void Router::take_answers(Batch& answers) {
+    std::string_view rest = std::string_view(answers.bytes).substr(answers.taken);
+    while (!rest.empty() && !reactor_.mailboxes().spent()) {
         AnswerHeader header;
-        const std::string_view value = take_record(answers, header);
-        const Waiter waiter{header.owner, header.request, header.part, core_};
-        const auto error = static_cast<Errc>(header.error);
-        switch (header.kind) {
-            case AnswerKind::refused: handler_.on_refused(waiter, error); break;
-            case AnswerKind::read: {
-                std::optional<Store::Found> found;
-                if (header.has_value) found = {value, Revision(header.revision)};
-                handler_.on_read(waiter, found);
-                break;
-            }
-            case AnswerKind::applied: {
-                Store::Applied result{header.number, Revision(header.revision), {}, {}};
-                if (header.refused) result.refused = error;
-                if (header.has_value) result.previous = value;
-                handler_.on_applied(waiter, result);
-                break;
-            }
+        const std::string_view value = take_record(rest, header);
+        take_answer(header, value);
+        reactor_.mailboxes().spend(record_cost_bytes + sizeof header + value.size());
+    }
+    answers.taken = answers.bytes.size() - rest.size();
+}
+
+void Router::take_answer(const AnswerHeader& header, std::string_view value) {
+    const Waiter waiter{header.owner, header.request, header.part, core_};
+    const auto error = static_cast<Errc>(header.error);
+    switch (header.kind) {
+        case AnswerKind::refused: return handler_.on_refused(waiter, error);
+        case AnswerKind::read: {
+            std::optional<Store::Found> found;
+            if (header.has_value) found = {value, Revision(header.revision)};
+            return handler_.on_read(waiter, found);
+        }
+        case AnswerKind::applied: {
+            Store::Applied result{header.number, Revision(header.revision), {}, {}};
+            if (header.refused) result.refused = error;
+            if (header.has_value) result.previous = value;
+            return handler_.on_applied(waiter, result);
         }
     }
 }

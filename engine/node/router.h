@@ -7,7 +7,8 @@
 ///     connection -> batch -> mailbox -> ReplicaSet of the owner -> batch -> mailbox -> connection
 ///
 /// Batches gather during a turn and leave at its end. Only copies cross: no pointer to a key or a
-/// value does, and a batch goes back to the core that made it.
+/// value does, and a batch goes back to the core that made it. A turn does so much of what other
+/// cores sent and no more; of a batch that is longer the rest is for the next turns.
 ///
 /// Order: what this core sends for one shard is executed there in the order in which it was sent.
 /// A read is executed behind the writes before it when it says so, and else at once.
@@ -20,6 +21,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,6 +60,8 @@ public:
     static constexpr std::size_t batch_bytes = std::size_t{64} << 10;
     /// Memory that an empty batch keeps.
     static constexpr std::size_t kept_batch_bytes_max = 4 * batch_bytes;
+    /// Memory that all empty batches keep; what a burst took beyond is given back.
+    static constexpr std::size_t free_bytes_max = 16 * batch_bytes;
 
     Router(io::Reactor& reactor, ReplicaSet& replicas, RouteHandler& handler);
     Router(const Router&) = delete;
@@ -76,7 +80,7 @@ public:
     bool congested() const noexcept { return congested_; }
     /// Memory of all batches of this core, wherever they are. Empty ones that are kept count, those
     /// that another core is reading do not.
-    std::size_t buffer_bytes() const noexcept;
+    std::size_t buffer_bytes() const noexcept { return free_bytes_; }
     /// Requests of other cores that are not answered yet.
     std::uint64_t pending() const noexcept { return pending_; }
     /// Answered to other cores, ever.
@@ -85,6 +89,8 @@ public:
 private:
     struct Batch {
         std::string bytes;
+        std::size_t taken = 0;  ///< of bytes, by the core that reads it
+        std::size_t place = 0;  ///< in batches_
     };
     struct RequestHeader;
     struct AnswerHeader;
@@ -109,14 +115,20 @@ private:
 
     Peer& peer(CoreId core) noexcept { return peers_[core.value()]; }
     std::string& open_batch(Batch*& open, CoreId to, std::uint32_t kind);
+    void next_batch(Batch*& open, CoreId to, std::uint32_t kind);
     void close_batch(Batch*& open, CoreId to, std::uint32_t kind);
     void take_back(Batch& batch);
-    void execute(CoreId from, std::string_view requests);
-    void execute(CoreId from, const RequestHeader& header, std::string_view payload);
+    static std::size_t memory_of(const Batch& batch) noexcept {
+        return sizeof batch + batch.bytes.capacity();
+    }
+    void execute(CoreId from, Batch& requests);
+    void execute(const Waiter& origin, const RequestHeader& header, std::string_view payload,
+                 std::uint64_t hash);
     void execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
                       std::uint64_t hash);
-    void take_answers(std::string_view answers);
-    void answer(const Waiter& origin, const AnswerHeader& header, std::string_view value);
+    void take_answers(Batch& answers);
+    void take_answer(const AnswerHeader& header, std::string_view value);
+    void answer(const Waiter& origin, AnswerHeader& header, std::string_view value);
     void answer_refusal(const Waiter& origin, Errc reason);
     void answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
                      bool wants_value);
@@ -125,10 +137,10 @@ private:
     ReplicaSet& replicas_;
     RouteHandler& handler_;
     const CoreId core_;
-    std::vector<Peer> peers_;  ///< by core
-    // As many as were ever under way at a time; wherever they are, they end with this core.
-    std::deque<Batch> batches_;
+    std::vector<Peer> peers_;                      ///< by core
+    std::vector<std::unique_ptr<Batch>> batches_;  ///< of this core, wherever they are
     std::vector<Batch*> free_batches_;
+    std::size_t free_bytes_ = 0;  ///< memory of the free ones
     std::deque<WaitingRead> reads_;
     std::vector<WaitingRead*> free_reads_;
     std::uint64_t pending_ = 0;

@@ -54,6 +54,7 @@ struct RequestBatch {
     static constexpr std::size_t ahead = 8;
     std::array<PendingRequest, 32> requests;
     std::size_t size = 0;
+    std::size_t expected_bytes = 0;  ///< of the values that other cores will be asked for
 };
 
 /// Whether SLOWLOG keeps a command that took this long.

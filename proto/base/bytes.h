@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "proto/base/assert.h"
@@ -23,6 +24,11 @@ inline Bytes as_bytes(std::string_view text) noexcept {
 }
 inline std::string_view as_text(Bytes bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Empties `text` and gives its memory back, which assigning an empty string does not.
+inline void release(std::string& text) noexcept {
+    std::string().swap(text);
 }
 
 template <std::integral T>

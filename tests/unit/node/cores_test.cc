@@ -364,7 +364,9 @@ TEST(NodeCores, ALateAnswerToALongWriteDoesNotCountForTheNextOne) {
 // --- what is under way ---------------------------------------------------------------------------
 
 TEST(NodeCores, RepliesOfOtherCoresCountAgainstThePipeline) {
-    for (std::size_t core = 0; core < 2; ++core) {
+    for (unsigned variant = 0; variant < 4; ++variant) {
+        const std::size_t core = variant / 2;
+        const bool asked_before = variant % 2 == 0;  // else it is not known what to expect
         Config config = small_config();
         config.client.pipeline_bytes_max = 64_KiB;
         SimServer server(4, config, {}, 2);
@@ -374,8 +376,9 @@ TEST(NodeCores, RepliesOfOtherCoresCountAgainstThePipeline) {
         server.expect(resp_array({"SET", key, value}), "+OK\r\n");
         server.world.run_for(1s);
         const auto client = server.connect();
-        // From its first long reply on, it is known what to expect.
-        EXPECT_EQ(client->exchange(resp_array({"GET", key}), 8008), resp_bulk(value));
+        if (asked_before) {
+            EXPECT_EQ(client->exchange(resp_array({"GET", key}), 8008), resp_bulk(value));
+        }
         const auto served = [&] {
             return server.server(0).counters.requests + server.server(1).counters.requests;
         };
@@ -392,6 +395,50 @@ TEST(NodeCores, RepliesOfOtherCoresCountAgainstThePipeline) {
         EXPECT_LT(served() - before, 64_KiB / value.size() + 40);
         ASSERT_TRUE(client->wait_for(expected.size(), 600s));
         EXPECT_EQ(client->take(), expected);
+    }
+}
+
+TEST(NodeCores, ABurstOfFirstReadsAsksForNoMoreThanThePipelineMayHold) {
+    Config config = small_config();
+    config.client.pipeline_bytes_max = 64_KiB;
+    SimServer server(4, config, {}, 2);
+    ASSERT_TRUE(server.start().has_value());
+    const std::string value(8000, 'v');
+    const std::string key = key_on(server, 1);
+    server.expect(resp_array({"SET", key, value}), "+OK\r\n");
+    server.world.run_for(1s);
+    const auto client = server.connect();  // on the first core
+    stall_log(server, 0, 1s);
+    std::string input = resp_array({"SET", key_on(server, 0), "slow"});
+    std::string expected = "+OK\r\n";
+    for (int i = 0; i < 100; ++i) {
+        input += resp_array({"GET", key});
+        expected += resp_bulk(value);
+    }
+    const std::uint64_t before = server.server(1).router.answer_bytes();
+    client->send(input);
+    server.world.run_for(500ms);
+    EXPECT_LT(server.server(1).router.answer_bytes() - before, 64_KiB + 2 * value.size());
+    ASSERT_TRUE(client->wait_for(expected.size(), 600s));
+    EXPECT_EQ(client->take(), expected);
+}
+
+TEST(NodeCores, ABurstLeavesLittleMemoryBehind) {
+    SimServer server(8, small_config(), {}, 2);
+    ASSERT_TRUE(server.start().has_value());
+    const auto client = server.connect();  // on the first core
+    const std::string value(8000, 'v');
+    const std::string key = key_on(server, 1);
+    Dialog dialog;
+    for (int i = 0; i < 400; ++i) dialog.add({"SET", key, value}, "+OK\r\n");
+    talk(*client, dialog);
+    Dialog reads;
+    for (int i = 0; i < 400; ++i) reads.add({"GET", key}, resp_bulk(value));
+    talk(*client, reads);
+    server.world.run_for(1s);
+    for (std::size_t core = 0; core < 2; ++core) {
+        EXPECT_GT(server.server(core).router.buffer_bytes(), 0u);
+        EXPECT_LE(server.server(core).router.buffer_bytes(), Router::free_bytes_max);
     }
 }
 

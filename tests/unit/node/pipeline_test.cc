@@ -18,6 +18,7 @@ Request request_of(std::uint64_t id) {
 }
 
 TEST(Pipeline, NumbersRunOnAndChargesAddUp) {
+    std::string out;
     Pipeline pipeline;
     EXPECT_TRUE(pipeline.empty());
     for (std::uint64_t i = 0; i < 5; ++i) {
@@ -27,7 +28,7 @@ TEST(Pipeline, NumbersRunOnAndChargesAddUp) {
     EXPECT_EQ(pipeline.size(), 5u);
     EXPECT_EQ(pipeline.charge(), 510u);
     EXPECT_FALSE(pipeline.holds(5));
-    pipeline.pop();
+    pipeline.pop(out);
     EXPECT_FALSE(pipeline.holds(0));
     EXPECT_TRUE(pipeline.holds(1));
     EXPECT_EQ(pipeline.charge(), 410u);
@@ -36,6 +37,7 @@ TEST(Pipeline, NumbersRunOnAndChargesAddUp) {
 }
 
 TEST(Pipeline, AUsedSlotForgetsItsRequest) {
+    std::string out;
     Pipeline pipeline;
     for (unsigned round = 0; round < 100; ++round) {
         Slot& slot = pipeline.push(request_of(1), 10, 5);
@@ -53,11 +55,12 @@ TEST(Pipeline, AUsedSlotForgetsItsRequest) {
         slot.parts_left = slot.parts_applied = 3;
         slot.number = 9;
         slot.bytes.assign(round * 100u, 'x');
-        pipeline.pop();
+        pipeline.pop(out);
     }
 }
 
 TEST(Pipeline, TheRingGrowsAndKeepsTheOrder) {
+    std::string out;
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         Prng prng(seed);
         Pipeline pipeline;
@@ -77,7 +80,7 @@ TEST(Pipeline, TheRingGrowsAndKeepsTheOrder) {
                 ASSERT_EQ(pipeline.front().bytes, std::to_string(model.front()));
                 charge -= model.front() % 50;
                 model.pop_front();
-                pipeline.pop();
+                pipeline.pop(out);
             }
             ASSERT_EQ(pipeline.size(), model.size());
             ASSERT_EQ(pipeline.charge(), charge);
@@ -87,6 +90,79 @@ TEST(Pipeline, TheRingGrowsAndKeepsTheOrder) {
             ASSERT_EQ(pipeline.at(any).request_id, any);
         }
     }
+}
+
+TEST(Pipeline, RepliesThatAreReadyLeaveWithTheSlotBeforeThem) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        Prng prng(seed);
+        Pipeline pipeline;
+        std::string out;
+        std::string expected;             // of all requests so far, in order
+        std::deque<std::size_t> replies;  // their lengths in `expected`: from a slot to the next
+        std::size_t left = 0;
+        std::size_t requests = 0;
+        std::deque<std::size_t> per_slot;
+        for (int step = 0; step < 5000; ++step) {
+            const std::uint64_t what = prng.below(100);
+            if (pipeline.empty() || what < (step < 2500 ? 30u : 15u)) {
+                pipeline.push(request_of(0), 3, 0);
+                expected += '.';
+                replies.push_back(expected.size());
+                per_slot.push_back(1);
+                ++requests;
+            } else if (what < 70) {
+                std::string reply(prng.below(step % 100 == 0 ? 90'000 : 40), 'a');
+                for (char& c : reply) c = static_cast<char>('a' + prng.below(26));
+                const std::size_t begin = pipeline.ready().size();
+                const std::size_t charge = pipeline.charge();
+                pipeline.ready().append(reply);
+                pipeline.add_ready();
+                ASSERT_EQ(pipeline.charge(), charge + reply.size());
+                if (prng.below(4) == 0) {
+                    pipeline.drop_ready(begin);
+                    ASSERT_EQ(pipeline.charge(), charge);
+                } else {
+                    expected += reply;
+                    replies.back() = expected.size();
+                    ++per_slot.back();
+                    ++requests;
+                }
+            } else {
+                out += '.';
+                pipeline.pop(out);
+                left = replies.front();
+                replies.pop_front();
+                requests -= per_slot.front();
+                per_slot.pop_front();
+                ASSERT_EQ(out.size(), left);
+            }
+            ASSERT_EQ(pipeline.size(), requests);
+        }
+        while (!pipeline.empty()) {
+            out += '.';
+            pipeline.pop(out);
+        }
+        ASSERT_EQ(out, expected);
+        EXPECT_EQ(pipeline.charge(), 0u);
+    }
+}
+
+TEST(Pipeline, TheMemoryOfALongReplyIsGivenBack) {
+    std::string out;
+    Pipeline pipeline;
+    const std::size_t before = pipeline.bytes();
+    pipeline.push(request_of(0), 3, 0);
+    pipeline.ready().assign(10'000'000, 'x');
+    pipeline.add_ready();
+    EXPECT_GT(pipeline.bytes(), 10'000'000u);
+    pipeline.pop(out);
+    EXPECT_EQ(out.size(), 10'000'000u);
+    EXPECT_LE(pipeline.bytes(), before + 100);
+    for (int i = 0; i < 16; ++i) {
+        pipeline.push(request_of(0), 3, 0).bytes.assign(1'000'000, 'x');
+        pipeline.pop(out);
+    }
+    EXPECT_LT(pipeline.push(request_of(0), 3, 0).bytes.capacity(), 1000u);
 }
 
 }  // namespace
