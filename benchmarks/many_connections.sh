@@ -78,7 +78,7 @@ healthy --preload --requests 1 --warmup 0s >/dev/null || die "the server does no
 
 for ((round = 1; round <= rounds; ++round)); do
     measure alone
-    python3 benchmarks/odd_clients.py "$port" "$idle" "$slow" "$deaf" >"$directory/others.log" 2>&1 &
+    taskset -c 1 python3 benchmarks/odd_clients.py "$port" "$idle" "$slow" "$deaf" >"$directory/others.log" 2>&1 &
     others=$!
     until grep -q ready "$directory/others.log"; do
         kill -0 "$others" 2>/dev/null || die "$(cat "$directory/others.log")"

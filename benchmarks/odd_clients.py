@@ -17,6 +17,7 @@ import time
 
 SLOW_REQUEST = b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n"
 DEAF_BURST = SLOW_REQUEST * 256
+STEPS = 100  # of a second
 
 
 def connect(port):
@@ -64,7 +65,7 @@ def main():
 
     idle_clients = [connect(port) for _ in range(idle)]
     slow_clients = {connect(port): 0 for _ in range(slow)}
-    deaf_clients = {connect(port) for _ in range(deaf)}
+    deaf_clients = [connect(port) for _ in range(deaf)]
     print("ready", flush=True)
     closed = {"idle": 0, "slow": 0, "deaf": 0}
     selector = selectors.DefaultSelector()
@@ -72,20 +73,21 @@ def main():
         selector.register(client, selectors.EVENT_READ)
     second = time.monotonic()
     while not stopping:
-        # The slow ones take turns within the second: the load is even.
-        for number, client in enumerate(list(slow_clients)):
-            at = slow_clients[client]
-            if send(client, SLOW_REQUEST[at:at + 1]) and receive(client):
-                slow_clients[client] = (at + 1) % len(SLOW_REQUEST)
-            else:
-                closed["slow"] += 1
-                del slow_clients[client]
-            if number % 50 == 49:
-                time.sleep(min(0.04, 45 / max(slow, 1)))
-        for client in list(deaf_clients):
-            if not send(client, DEAF_BURST):
-                closed["deaf"] += 1
-                deaf_clients.discard(client)
+        # They take turns within the second: the load is even.
+        slow_now, deaf_now = list(slow_clients), list(deaf_clients)
+        for step in range(STEPS):
+            for client in slow_now[step::STEPS]:
+                at = slow_clients[client]
+                if send(client, SLOW_REQUEST[at:at + 1]) and receive(client):
+                    slow_clients[client] = (at + 1) % len(SLOW_REQUEST)
+                else:
+                    closed["slow"] += 1
+                    del slow_clients[client]
+            for client in deaf_now[step::STEPS]:
+                if not send(client, DEAF_BURST):
+                    closed["deaf"] += 1
+                    deaf_clients.remove(client)
+            time.sleep(0.9 / STEPS)
         for key, _ in selector.select(0):
             if not receive(key.fileobj):
                 closed["idle"] += 1
