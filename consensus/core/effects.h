@@ -1,8 +1,8 @@
 #pragma once
 
 /// What inputs to a Raft group ask of its driver. Inputs only add to it. Raft::flush() ends the
-/// turn; the driver then carries all of it out in this order, and clears it. Groups of a core may be
-/// merged: one write, one frame per peer.
+/// turn; the driver then carries all of it out in this order, and clears it. Groups of a core may
+/// be merged: one write, one frame per peer.
 ///
 ///     1. make durable, in one piece or in this order: `reset`, `hard_state`, `append`; later say
 ///        Raft::persisted(`mark`)

@@ -61,6 +61,7 @@ public:
     /// Frees memory of entries up to `index`, as long as more than `bytes_kept` are in memory.
     void trim(Index index, std::size_t bytes_kept) noexcept;
 
+    Index handed_over() const noexcept { return handed_; }
     /// Whether there are entries that were not handed over.
     bool pending() const noexcept { return handed_ != last_.index; }
     /// The number that the next hand-over will have.

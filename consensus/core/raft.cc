@@ -54,6 +54,11 @@ Status Raft::recover(const Entry& entry) {
     const bool first = covered && covered_.index.value() == 0;
     const bool joins = entry.index <= before.index ||
                        (entry.index == before.index.next() && entry.term >= before.term);
+    // What a snapshot that was installed over it contradicts is in the log until a reset voids it.
+    if (!covered && snapshot.index.value() != 0 && log_.last() == snapshot && !joins) {
+        contradicted_ = true;
+    }
+    if (!covered && contradicted_) return {};
     if (entry.index.value() == 0 || !(first || joins)) {
         return fail(Errc::damaged,
                     fmt::format("group {}: entry {} of term {} behind entry {} of term {}",

@@ -58,6 +58,8 @@ void Raft::install(LogPosition position, std::uint64_t time_ms,
     // no worth at all if it does not.
     const bool keep = log_.holds(position);
     if (keep) {
+        // On disk the log goes on from the snapshot only if it got as far.
+        if (log_.handed_over() < position.index) reset_ = position;
         log_.install(position);
     } else {
         KV_ASSERT(position.index > known_commit_);
@@ -69,7 +71,9 @@ void Raft::install(LogPosition position, std::uint64_t time_ms,
     applied_ = position.index;
     known_commit_ = std::max(known_commit_, position.index);
     commit_ = position.index;
-    unsaved_ = true;  // so that the answer waits for the next hand-over
+    // What the snapshot covers is durable only with the next hand-over: answers wait for that.
+    unsaved_ = true;
+    for (Held& held : held_) held.number = log_.next_number();
 }
 
 }  // namespace kv::consensus

@@ -37,6 +37,7 @@ void RaftNet::boot(Node& node) {
     node.raft = std::make_unique<Raft>(options);
     node.effects.clear();
     node.confirmed = {};
+    node.asked.clear();
     node.applied = node.snapshot.applied;
     node.applied_time_ms = node.snapshot.time_ms;
     node.applied_configuration = node.snapshot.configuration;
@@ -133,6 +134,7 @@ bool RaftNet::propose_and_settle(std::uint64_t to, std::string_view text) {
 std::uint64_t RaftNet::read(std::uint64_t to) {
     std::uint64_t round = 0;
     input(node(to), [&](Raft& raft, Effects&) { round = raft.request_read(); });
+    if (round != 0) node(to).asked[round] = committed();
     turn(to);
     return round;
 }
@@ -188,33 +190,61 @@ void RaftNet::snapshot(std::uint64_t of) {
                      node.applied_configuration,
                      node.applied};
     // What the log on disk still holds of it is released now and then.
-    if (index.value() % 2 == 0) {
-        std::erase_if(node.log, [&](const Record& record) {
-            const auto* entry = std::get_if<std::string>(&record);
-            return entry != nullptr && view_entry(as_bytes(*entry)).index <= index;
-        });
-    }
+    if (index.value() % 2 == 0) release(node);
     node.entries.erase(node.entries.begin(), node.entries.upper_bound(index));
     input(node, [&](Raft& raft, Effects&) { raft.compacted(node.snapshot.position); });
+}
+
+/// Gives up the front of the log, as far as the snapshot holds it; the hard state is kept.
+void RaftNet::release(Node& node) {
+    std::size_t released = 0;
+    std::optional<HardState> state;
+    for (const Record& record : node.log) {
+        const auto* entry = std::get_if<std::string>(&record);
+        if (entry != nullptr && view_entry(as_bytes(*entry)).index > node.snapshot.position.index) {
+            break;
+        }
+        if (const auto* hard = std::get_if<HardState>(&record)) state = *hard;
+        ++released;
+    }
+    if (released == 0) return;
+    node.log.erase(node.log.begin(), node.log.begin() + static_cast<std::ptrdiff_t>(released));
+    if (state) node.log.insert(node.log.begin(), *state);
 }
 
 // --- the network ---------------------------------------------------------------------------------
 
 void RaftNet::deliver(std::size_t position, bool duplicated) {
     const Packet packet = packets_[position];
-    if (!duplicated) drop(position);
-    if (cut_.contains({packet.message.from.value(), packet.message.to.value()})) return;
-    step(packet);
+    if (!duplicated) packets_.erase(packets_.begin() + static_cast<std::ptrdiff_t>(position));
+    const bool arrives = !cut_.contains({packet.message.from.value(), packet.message.to.value()}) &&
+                         packet.message.to.value() <= nodes_.size() &&
+                         up(packet.message.to.value());
+    if (arrives) step(packet);
+    end_snapshot(packet.message, arrives);
 }
 
 void RaftNet::drop(std::size_t position) {
+    const Message message = packets_[position].message;
     packets_.erase(packets_.begin() + static_cast<std::ptrdiff_t>(position));
+    end_snapshot(message, false);
+}
+
+/// The transfer of a snapshot ends with its request: its bytes arrive with it, or not at all.
+void RaftNet::end_snapshot(const Message& request, bool arrived) {
+    const std::uint64_t from = request.from.value();
+    if (!std::holds_alternative<SnapshotRequest>(request.body) || !up(from)) return;
+    input(node(from), [&](Raft& raft, Effects&) { raft.snapshot_sent(request.to, arrived, now_); });
 }
 
 void RaftNet::drop_between(std::uint64_t from, std::uint64_t to) {
     std::erase_if(packets_, [&](const Packet& packet) {
         return packet.message.from == NodeId(from) && packet.message.to == NodeId(to);
     });
+}
+
+void RaftNet::disconnect(std::uint64_t of, std::uint64_t peer) {
+    if (up(of)) input(node(of), [&](Raft& raft, Effects&) { raft.disconnected(NodeId(peer)); });
 }
 
 void RaftNet::isolate(std::uint64_t node) {
@@ -252,6 +282,11 @@ bool RaftNet::persist(std::uint64_t of) {
     input(node, [&](Raft& raft, Effects& effects) { raft.flush(now_, effects); });
     carry_out(node);
     return true;
+}
+
+void RaftNet::instant_disks() {
+    options_.instant_disk = true;
+    for (Node& node : nodes_) hold_disk(id(node), false);
 }
 
 void RaftNet::persist_all(std::uint64_t of) {
@@ -292,7 +327,16 @@ void RaftNet::carry_out(Node& node) {
     std::vector<Message> messages = std::move(effects.messages);
     for (Message& message : messages) send(node, std::move(message));
     apply(node);
-    for (const ReadReady& ready : effects.reads) node.confirmed = ready;
+    for (const ReadReady& ready : effects.reads) {
+        node.confirmed = ready;
+        // Whoever committed it: what was committed when a read was asked for is read.
+        const auto behind = node.asked.upper_bound(ready.round);
+        for (auto one = node.asked.begin(); one != behind; ++one) {
+            ++reads;
+            if (one->second > ready.index) blame(node, "serves a stale read");
+        }
+        node.asked.erase(node.asked.begin(), behind);
+    }
     const std::vector<Fetch> wanted = std::move(effects.fetches);
     const std::vector<SnapshotSend> sends = std::move(effects.snapshots);
     const std::optional<Message> offer = std::move(effects.receive_snapshot);

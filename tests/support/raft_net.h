@@ -38,6 +38,7 @@ public:
 
     // --- scenes ----------------------------------------------------------------------------------
     Raft& at(std::uint64_t node) { return *nodes_[node - 1].raft; }
+    std::size_t size() const noexcept { return nodes_.size(); }
     bool up(std::uint64_t node) const { return nodes_[node - 1].raft != nullptr; }
     Instant now() const noexcept { return now_; }
     /// Time passes, in ticks of 10 ms; messages stay under way.
@@ -75,10 +76,13 @@ public:
     /// From now on nothing arrives from `from` at `to`.
     void cut(std::uint64_t from, std::uint64_t to) { cut_.insert({from, to}); }
     void isolate(std::uint64_t node);
+    /// `node` learns that its connection to `peer` is gone.
+    void disconnect(std::uint64_t node, std::uint64_t peer);
     void heal() { cut_.clear(); }
 
     // --- disks and processes ---------------------------------------------------------------------
     void hold_disk(std::uint64_t node, bool held);
+    void instant_disks();  ///< from now on all disks answer at once
     /// The oldest hand-over of `node` becomes durable. False: there is none.
     bool persist(std::uint64_t node);
     void persist_all(std::uint64_t node);
@@ -96,6 +100,7 @@ public:
     /// Payloads of applied commands of `node`, with a space between.
     std::string applied(std::uint64_t node) const;
     std::uint64_t leader() const;  ///< the leader of the highest term; 0: none
+    std::uint64_t reads = 0;       ///< rounds that were confirmed
 
 private:
     struct Fact {  ///< what identifies an entry
@@ -130,6 +135,7 @@ private:
         std::uint64_t applied_time_ms = 0;
         Configuration applied_configuration;
         ReadReady confirmed;
+        std::map<std::uint64_t, Index> asked;  ///< rounds: what was committed when they were asked
     };
 
     Node& node(std::uint64_t id) { return nodes_[id - 1]; }
@@ -140,7 +146,9 @@ private:
     void carry_out(Node& node);
     void make_durable(Node& node, const Write& write);
     void apply(Node& node);
+    void release(Node& node);
     void send(Node& node, Message message);
+    void end_snapshot(const Message& request, bool arrived);
     void receive_snapshot(Node& node, const Message& request);
     void check(Node& node, const Observed& before);
     void check_sent(Node& node, const Message& message);
