@@ -137,7 +137,7 @@ void Raft::on(const Message& message, const VoteRequest& request, Instant now, E
     const bool held_back = sticky(now) && !request.transfer;
     const bool complete = request.last >= log_.last();
     if (request.pre) {
-        // Nothing changes here, whatever the answer. Granted in the term that was asked about, which
+        // Nothing changes here, whatever the answer. Granted in the term that was asked for, which
         // promises nothing; refused in the own, so that a sender that is behind learns of it.
         if (message.term > term_ && complete && !held_back) {
             effects.messages.push_back(answer(message, message.term, VoteReply{true, true}));

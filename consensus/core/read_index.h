@@ -1,6 +1,6 @@
 #pragma once
 
-/// Rounds of linearizable reads (Raft dissertation, section 6.4). All reads of a turn share a round.
+/// Rounds of linearizable reads (Raft dissertation, section 6.4). All reads of a turn share one.
 /// It notes the commit index when it is opened; heartbeats sent after that carry its number, and
 /// when a quorum has answered one, nobody else can have committed anything before the round began.
 /// Numbers are the leader's own and never repeat within its life; the term and the boot in each

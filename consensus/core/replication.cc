@@ -18,7 +18,7 @@ std::optional<Entry> whole_entry(Bytes bytes, GroupId group) {
 
 }  // namespace
 
-// --- as a follower ---------------------------------------------------------------------------------
+// --- as a follower
 
 void Raft::on(const Message& message, const AppendRequest& request, Instant now, Effects& effects) {
     const AppendReply stale{true, request.previous.index, {}};
@@ -90,7 +90,7 @@ void Raft::learn_commit(Index index, Effects& effects) {
     if (durable > commit_) set_commit(durable, effects);
 }
 
-// --- as a leader -----------------------------------------------------------------------------------
+// --- as a leader
 
 void Raft::on(const Message& message, const AppendReply& reply, Instant now, Effects& effects) {
     if (!accept_reply(message, now, effects) || role_ != Role::leader) return;

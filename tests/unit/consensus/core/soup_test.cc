@@ -131,7 +131,7 @@ private:
 };
 
 TEST(Soup, WhateverHappensToMessagesDisksAndProcessesTheClusterAgrees) {
-    constexpr std::uint64_t seeds = 300;
+    constexpr std::uint64_t seeds = 1000;
     constexpr std::uint64_t steps_each = 4000;
     Total total;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
