@@ -1,16 +1,18 @@
 #pragma once
 
-/// What inputs to a Raft group ask of its driver. Inputs only add to it; the driver carries it out
-/// at the end of the turn, in this order, and clears it. Groups of a core may be merged: one write,
-/// one frame per peer.
+/// What inputs to a Raft group ask of its driver. Inputs only add to it. Raft::flush() ends the
+/// turn; the driver then carries all of it out in this order, and clears it. Groups of a core may
+/// be merged: one write, one frame per peer.
 ///
-///     1. make durable: `hard_state`, then `append`; later say Raft::persisted(`mark`)
+///     1. make durable, in one piece or in this order: `reset`, `hard_state`, `append`; later say
+///        Raft::persisted(`mark`)
 ///     2. send `messages`: all of them may leave now, beside the write. What promises anything that
 ///        is not durable yet is not here: the group keeps it until persisted()
-///     3. apply entries up to Raft::commit()
+///     3. apply entries up to Raft::commit(), then say Raft::applied()
 ///     4. answer `reads`, start `fetches` and `snapshots`
 ///
-/// Views in it are valid until the next input to the group.
+/// What is to be made durable and what views entries is added by flush() alone (and by fetched(),
+/// whose views are of the caller's memory). Views are valid until the next input to the group.
 
 #include <optional>
 #include <vector>
@@ -52,6 +54,10 @@ struct SnapshotSend {
 };
 
 struct Effects {
+    /// A snapshot at this position was installed that the log contradicts, or does not reach: all
+    /// entries stored so far are void, and the log goes on behind the position. Recovery brings it
+    /// back at its place in the log (Raft::recover).
+    std::optional<LogPosition> reset;
     std::optional<HardState> hard_state;
     /// Entries; they replace any stored at or after the first's index.
     std::vector<Entry> append;
@@ -62,11 +68,13 @@ struct Effects {
     std::vector<SnapshotSend> snapshots;
     /// A snapshot that a leader offered and that is to be received: position and whom from.
     std::optional<Message> receive_snapshot;
-    /// Role, term or leader have changed: the driver looks at them. Reads of earlier rounds that
-    /// were not answered never will be, and commands that were not committed may be lost.
+    /// Role, term, leader or ready() have changed: the driver looks at them. Unless it leads in the
+    /// same term as before, reads that were not answered never will be, and commands that were not
+    /// committed may be lost.
     bool role_changed = false;
 
     void clear() noexcept {
+        reset.reset();
         hard_state.reset();
         append.clear();
         mark = {};

@@ -8,16 +8,18 @@
 /// Owner core only. Total: any message from any peer is legal input and never stops the process.
 /// What stays true is in consensus/core/invariants.h.
 
-#include <deque>
-#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "consensus/core/effects.h"
-#include "proto/base/errc.h"
+#include "consensus/core/log_view.h"
+#include "consensus/core/membership.h"
+#include "consensus/core/progress.h"
+#include "consensus/core/read_index.h"
 #include "proto/base/prng.h"
+#include "proto/base/result.h"
 #include "proto/base/units.h"
-#include "proto/raft/configuration.h"
 
 namespace kv::consensus {
 
@@ -42,19 +44,22 @@ public:
     explicit Raft(RaftOptions options);
     Raft(const Raft&) = delete;
     Raft& operator=(const Raft&) = delete;
-    ~Raft();
 
-    // --- recovery, in this order; nothing else before start() ------------------------------------
-    /// The state machine holds everything up to `last`.
-    void restore(LogPosition last, const Configuration& configuration);
-    /// Errors of the next two: `damaged`, it does not join what came before.
+    // --- recovery: restore() first, then what the log holds, in its order, then start(). commit()
+    // grows meanwhile: what it covers may be applied, and applied() said, before more is recovered
+    /// The state machine holds everything up to `last`, whose stamp is `time_ms`.
+    void restore(LogPosition last, std::uint64_t time_ms, const Configuration& configuration);
+    /// Errors of recovery: `damaged`, it does not join what came before; `corrupt` and
+    /// `unsupported`, a configuration cannot be read.
     Status recover(const HardState& state);
-    /// Durable entries in the order of the log. One at an index that is there already replaces it
-    /// and all behind it.
+    /// One at an index that is there already replaces it and all behind it.
     Status recover(const Entry& entry);
+    /// Effects::reset: all entries so far are void.
+    Status recover(LogPosition reset);
     /// An empty log begins with `first` as its entry 1, of term 1, equal on all nodes. A sole voter
-    /// campaigns at once; others are followers with a fresh timeout.
-    void start(const Configuration& first, Instant now, Effects& effects);
+    /// campaigns at once; others are followers with a fresh timeout. Error: `damaged`, entries that
+    /// were committed are missing.
+    Status start(const Configuration& first, Instant now, Effects& effects);
 
     // --- inputs ----------------------------------------------------------------------------------
     void step(const Message& message, Instant now, Effects& effects);
@@ -62,13 +67,20 @@ public:
     void tick(Instant now, Effects& effects);
     /// Everything handed over up to `mark` is durable.
     void persisted(PersistMark mark, Instant now, Effects& effects);
-    /// Ends a turn: hands over what was proposed, requests for followers, rounds of reads.
+    /// Ends a turn: hands over what is to be durable, requests for followers, rounds of reads. Only
+    /// after it are effects carried out.
     void flush(Instant now, Effects& effects);
 
-    /// Why nothing of `bytes` can be proposed now: `no_leader` (also: not the leader), `busy`.
-    std::optional<Errc> refusal(std::size_t bytes) const noexcept;
-    /// Appends an entry to the log. `entry` has room for the header in front of its payload; its
-    /// bytes are sealed here, once. The caller has asked refusal().
+    /// Why nothing of `bytes` can be proposed now: `no_leader` (also: not the leader), `busy` (also
+    /// while leadership is handed over).
+    std::optional<Errc> refusal(std::size_t bytes) const noexcept {
+        if (!ready()) return Errc::no_leader;
+        const bool fits = uncommitted_bytes_ + bytes <= options_.uncommitted_bytes_max;
+        if (!(fits || uncommitted_bytes_ == 0) || transfer_ || stalled_) return Errc::busy;
+        return std::nullopt;
+    }
+    /// Appends an entry of commands, or of nothing, to the log. `entry` has room for the header in
+    /// front of its payload; its bytes are sealed here, once. The caller has asked refusal().
     LogPosition propose(std::string entry, EntryKind kind, std::uint64_t now_ms);
     /// A buffer for the next entry: empty, with memory of earlier ones.
     std::string take_buffer() noexcept;
@@ -82,13 +94,18 @@ public:
     void compacted(LogPosition position);
 
     /// Answers a Fetch: `entries` from its first on, whole, ascending. None: the log on disk begins
-    /// later, or cannot be read; a snapshot will do.
-    void fetched(NodeId to, std::uint64_t number, std::vector<Entry> entries, Effects& effects);
+    /// later, or cannot be read; a snapshot will do. What they view stays until `effects` are
+    /// carried out.
+    void fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now,
+                 Effects& effects);
     /// A SnapshotSend has ended; false: it failed and is to be tried again.
-    void snapshot_sent(NodeId to, bool received);
-    /// The snapshot that was to be received is durable and the state machine holds it.
-    void installed(const Message& request, const Configuration& configuration, Instant now,
-                   Effects& effects);
+    void snapshot_sent(NodeId to, bool received, Instant now);
+    /// The snapshot that was to be received is complete on disk, and `commit()` was behind it. Says
+    /// whether it is installed: then the state machine takes it over before anything is applied,
+    /// and what makes it the state to recover from is made durable in one piece with the next
+    /// hand-over, which has a Effects::reset unless the log goes on from it.
+    bool installed(const Message& request, std::uint64_t time_ms,
+                   const Configuration& configuration, Instant now, Effects& effects);
 
     /// Hands leadership to `to`, a voter, once it has the whole log; given up after one election
     /// timeout. False: not the leader, or another transfer is under way.
@@ -100,28 +117,144 @@ public:
     void disconnected(NodeId peer);
 
     // --- state -----------------------------------------------------------------------------------
-    Role role() const noexcept;
-    Term term() const noexcept;
-    NodeId vote() const noexcept;
-    NodeId leader() const noexcept;  ///< 0: none known
+    Role role() const noexcept { return role_; }
+    Term term() const noexcept { return term_; }
+    NodeId vote() const noexcept { return vote_; }
+    NodeId leader() const noexcept { return leader_; }  ///< 0: none known
     /// Leads, and has committed an entry of its term: may take writes and reads.
-    bool ready() const noexcept;
-    Index commit() const noexcept;
-    LogPosition last() const noexcept;
-    LogPosition durable() const noexcept;
+    bool ready() const noexcept { return role_ == Role::leader && commit_ >= first_of_term_; }
+    /// Committed, and durable here: applied <= commit <= durable <= last.
+    Index commit() const noexcept { return commit_; }
+    Index applied_index() const noexcept { return applied_; }
+    LogPosition last() const noexcept { return log_.last(); }
+    LogPosition durable() const noexcept { return log_.durable(); }
     /// Up to which the log was given up for a snapshot.
-    LogPosition compacted() const noexcept;
+    LogPosition compacted() const noexcept { return log_.compacted(); }
     /// Term of the entry at `index`, from compacted().index to last().index.
-    Term term_at(Index index) const noexcept;
+    Term term_at(Index index) const noexcept { return log_.term_at(index); }
     /// An entry in memory: all that are not applied are.
-    Entry entry(Index index) const noexcept;
-    const Configuration& configuration() const noexcept;  ///< the newest in the log
-    std::size_t uncommitted_bytes() const noexcept;
-    std::size_t buffer_bytes() const noexcept;
+    Entry entry(Index index) const noexcept { return log_.entry(index); }
+    /// The first entry in memory; behind last() when none is.
+    Index in_memory() const noexcept { return log_.in_memory(); }
+    const Configuration& configuration() const noexcept { return membership_.current(); }
+    const Voters& voters() const noexcept { return membership_.voters(); }
+    std::size_t uncommitted_bytes() const noexcept { return uncommitted_bytes_; }
+    std::size_t buffer_bytes() const noexcept { return log_.memory_bytes(); }
+    /// What a leader believes of its followers; empty for others.
+    std::span<const Progress> followers() const noexcept { return followers_; }
+    /// The newest term and vote that are durable.
+    const HardState& durable_state() const noexcept { return durable_state_; }
+    const RaftOptions& options() const noexcept { return options_; }
 
 private:
-    struct State;  // to be split by topic: election, replication, log_view, progress, read_index
-    std::unique_ptr<State> state_;
+    /// Keeps back what promises something that is not durable yet.
+    struct Held {
+        Message message;
+        std::uint64_t number;  ///< the hand-over of the term and vote that it rests on
+        Index durable;         ///< the entry that it vouches for
+    };
+    struct Transfer {
+        NodeId to;
+        Instant until;
+        bool asked = false;  ///< TimeoutNow was sent
+    };
+
+    // Roles and terms (raft.cc).
+    void become_follower(Term term, NodeId leader, Instant now, Effects& effects);
+    void follow(const Message& request, Instant now, Effects& effects);
+    bool accept_request(const Message& message, MessageBody stale, Instant now, Effects& effects);
+    bool accept_reply(const Message& message, Instant now, Effects& effects);
+    Message message(NodeId to, MessageBody body) const;
+    static Message answer(const Message& request, Term term, MessageBody body);
+    void send(Message message, Effects& effects, Index durable = {});
+    void release(Effects& effects);
+    void save(Term term, NodeId vote);
+    void append(std::string entry, EntryKind kind, std::uint64_t now_ms);
+    void hand_over(Effects& effects);
+    void set_commit(Index index, Effects& effects);
+
+    // Elections (election.cc).
+    void campaign(bool pre, bool transfer, Instant now, Effects& effects);
+    void count(Instant now, Effects& effects);
+    void become_leader(Instant now, Effects& effects);
+    void restart_timeout(Instant now);
+    bool sticky(Instant now) const noexcept;
+    bool may_campaign() const noexcept;
+    void lead(Instant now, Effects& effects);
+    void ask_to_campaign(Effects& effects);
+    void on(const Message& message, const VoteRequest& request, Instant now, Effects& effects);
+    void on(const Message& message, const VoteReply& reply, Instant now, Effects& effects);
+    void on(const Message& message, const TimeoutNow& request, Instant now, Effects& effects);
+
+    // Replication (replication.cc).
+    void on(const Message& message, const AppendRequest& request, Instant now, Effects& effects);
+    void on(const Message& message, const AppendReply& reply, Instant now, Effects& effects);
+    bool take_entries(const Message& message, const AppendRequest& request);
+    void learn_commit(Index index, Effects& effects);
+    void count_commit(Effects& effects);
+    void replicate(Instant now, Effects& effects);
+    void replicate_to(Progress& follower, Instant now, Effects& effects);
+    void send_append(Progress& follower, std::vector<Bytes> entries, Index end, Instant now,
+                     Effects& effects);
+    Progress* find(NodeId node) noexcept;
+    void trim();
+
+    // Heartbeats and reads (heartbeat.cc).
+    void on(const Message& message, const HeartbeatRequest& request, Instant now, Effects& effects);
+    void on(const Message& message, const HeartbeatReply& reply, Instant now, Effects& effects);
+    void send_heartbeats(Instant now, Effects& effects);
+    void confirm_reads(Effects& effects);
+
+    // Snapshots (snapshots.cc).
+    void on(const Message& message, const SnapshotRequest& request, Instant now, Effects& effects);
+    void send_snapshot(Progress& follower, Effects& effects);
+    void install(LogPosition position, std::uint64_t time_ms, const Configuration& configuration);
+
+    RaftOptions options_;
+    Prng prng_;
+
+    // What is durable, or about to be.
+    Term term_;
+    NodeId vote_;
+    bool unsaved_ = false;            ///< term, vote or an installed snapshot: to be handed over
+    std::uint64_t state_number_ = 0;  ///< hand-over that brought the newest term and vote
+    std::deque<std::pair<std::uint64_t, HardState>> saving_;  ///< handed over, not durable yet
+    HardState durable_state_;
+    LogView log_;
+    Membership membership_;
+    std::optional<LogPosition> reset_;  ///< to be handed over
+    Index saved_commit_;                ///< the newest that was handed over, or was recovered
+    std::size_t unsaved_commit_bytes_ = 0;
+    std::vector<Held> held_;
+
+    // What is known.
+    Role role_ = Role::follower;
+    NodeId leader_;
+    Index commit_;
+    Index known_commit_;  ///< commit_, and what will be committed here once it is durable
+    Index applied_;
+    std::uint64_t last_time_ms_ = 0;  ///< stamps never fall
+    std::uint64_t sequence_ = 0;      ///< of the last request, whatever its kind and peer
+    LogPosition covered_;             ///< recovery: last entry that the snapshot includes
+    bool contradicted_ = false;       ///< recovery: the log disagrees with the snapshot
+    bool stalled_ = false;
+
+    // Elections. Instants are valid once start() was called.
+    Instant ticked_{};
+    Instant heard_{};     ///< when the leader was last heard of
+    Instant election_{};  ///< when to campaign
+    Ballot ballot_;
+    std::uint64_t campaign_ = 0;  ///< sequence of the requests of the ballot
+    bool voted_self_ = false;     ///< the own vote is durable, and counted
+
+    // Leaders only.
+    Index first_of_term_;
+    std::size_t uncommitted_bytes_ = 0;
+    std::vector<Progress> followers_;  ///< all members but this node
+    ReadIndex reads_;
+    Instant heartbeat_{};  ///< when the next ones are due
+    std::optional<Transfer> transfer_;
+    std::uint64_t fetch_ = 0;
 };
 
 }  // namespace kv::consensus
