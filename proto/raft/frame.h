@@ -1,7 +1,7 @@
 #pragma once
 
-/// What connections between nodes carry once they have shaken hands (proto/raft/handshake.h): frames.
-/// A frame of messages holds those of many groups that one core has for one node. Little-endian:
+/// What connections between nodes carry behind their handshake (proto/raft/handshake.h): frames.
+/// One of messages holds those of many groups that one core has for one node. Little-endian:
 ///
 ///     0  u32  magic            "KVF1"
 ///     4  u8   kind             FrameKind
