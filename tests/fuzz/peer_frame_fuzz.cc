@@ -1,6 +1,6 @@
-// libFuzzer: whatever arrives on a connection between nodes. The first byte chooses: a run of frames
-// as it is; the rest as the payload of a frame with right checksums, of the kind that the second
-// byte names; a handshake.
+// libFuzzer: whatever arrives on a connection between nodes. The first byte chooses: a run of
+// frames as it is; the rest as the payload of a frame with right checksums, of the kind that the
+// second byte names; a handshake.
 
 #include <array>
 #include <string>

@@ -1,5 +1,5 @@
-// libFuzzer: whatever bytes a peer sends as a message, decoding ends with a message or an error, and
-// a message that was accepted is written again as the same bytes.
+// libFuzzer: whatever bytes a peer sends as a message, decoding ends with a message or an error,
+// and what was accepted is written again as the same bytes.
 
 #include <string>
 
