@@ -1,6 +1,7 @@
 #include "io/socket.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "io/await.h"
 #include "io/file.h"
@@ -106,8 +107,19 @@ void Stream::close() noexcept {
     finish_close();
 }
 
+void Stream::detach() noexcept {
+    if (closing_) return;
+    detaching_ = true;
+    close();
+}
+
 void Stream::finish_close() noexcept {
     if (receive_.in_flight() || send_.in_flight() || close_.in_flight()) return;
+    if (detaching_) {
+        // Once: detach() may have been called by what the last completion brought.
+        if (!std::exchange(detached_, true)) handler_.on_closed();
+        return;
+    }
     OpRequest request;
     request.code = OpCode::close;
     request.fd = fd_;

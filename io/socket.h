@@ -52,6 +52,10 @@ public:
     /// Cancels what is in flight and closes the descriptor; ends with on_closed().
     void close() noexcept;
     bool closing() const noexcept { return closing_; }
+    /// As close(), but the descriptor stays open and is no more the stream's: for another core.
+    /// on_closed() may come during the call.
+    /// What arrives meanwhile may be lost: the peer is to wait for an answer.
+    void detach() noexcept;
     std::int32_t fd() const noexcept { return fd_; }
 
 private:
@@ -73,6 +77,8 @@ private:
     bool paused_ = true;
     bool ended_ = false;
     bool closing_ = false;
+    bool detaching_ = false;
+    bool detached_ = false;
 };
 
 /// Accepts connections until closed.
