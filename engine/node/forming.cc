@@ -99,15 +99,13 @@ public:
             member.store = member.node == self_.node ? self_.store : heard(member.node)->store;
         }
         if (forming == nullptr) return begin(std::move(formed));
-        const std::uint64_t digest = members_digest(formed, self_.shards);
-        for (const PeerSaid& peer : said_) {
-            if (peer.membership != Membership::forming || peer.members == digest) continue;
-            const Member* const own = find(peer.told, self_.node);
-            if (own != nullptr && own->store != self_.store) return lost_disk(peer);
+        if (!is_cluster_of(forming->cluster, formed, self_.shards)) {
+            const Member* const own = find(forming->told, self_.node);
+            if (own != nullptr && own->store != self_.store) return lost_disk(*forming);
             return refuse(
                 fmt::format("{} began to form the cluster with another data directory of "
                             "one of the nodes, which is lost: {}",
-                            names({{peer.node}}), start_over));
+                            names({{forming->node}}), start_over));
         }
         return {.step = FormingStep::adopt,
                 .why = fmt::format("every listed node was heard: forming what {} is forming",
@@ -117,15 +115,13 @@ public:
     }
 
     FormingDecision forming() const {
-        const std::uint64_t digest = members_digest(self_.nodes, self_.shards);
         for (const PeerSaid& peer : said_) {
-            if (peer.membership == Membership::member && peer.cluster == self_.cluster &&
-                peer.members == digest) {
+            if (peer.membership == Membership::member && peer.cluster == self_.cluster) {
                 return step(FormingStep::join, fmt::format("the cluster is formed: {} is a member",
                                                            names({{peer.node}})));
             }
         }
-        if (auto refused = refuse_others(digest)) return *std::move(refused);
+        if (auto refused = refuse_others()) return *std::move(refused);
         std::vector<NodeId> awaited = missing_;
         for (const PeerSaid& peer : said_) {
             if (peer.membership == Membership::empty) awaited.push_back(peer.node);
@@ -201,8 +197,8 @@ private:
         return std::nullopt;
     }
 
-    /// Of a node that is forming: `digest` of its members.
-    std::optional<FormingDecision> refuse_others(std::uint64_t digest) const {
+    /// Of a node that is forming.
+    std::optional<FormingDecision> refuse_others() const {
         for (const PeerSaid& peer : said_) {
             const Member* const member = find(self_.nodes, peer.node);
             if (peer.node == self_.node || member == nullptr) return refuse_lists();
@@ -212,8 +208,7 @@ private:
                                 "[[cluster.nodes]], or node.data_dir there or here",
                                 peer.node.value()));
             }
-            if (peer.store != member->store ||
-                (peer.membership != Membership::empty && peer.members != digest)) {
+            if (peer.store != member->store) {
                 return refuse(
                     fmt::format("node {} has another data directory than when the "
                                 "cluster began to form: bring the first one back, or, {}",
@@ -284,8 +279,14 @@ std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards) {
     return digest_of(without, shards);
 }
 
-std::uint64_t members_digest(const Configuration& nodes, std::uint32_t shards) {
-    return std::max<std::uint64_t>(digest_of(nodes, shards), 1);
+StoreId mint_cluster_id(std::uint64_t random, const Configuration& formed,
+                        std::uint32_t shards) noexcept {
+    const std::uint64_t high = std::max<std::uint64_t>(random, 1);  // 0 is "none"
+    return {high, mix_seed(high, digest_of(formed, shards))};
+}
+
+bool is_cluster_of(StoreId cluster, const Configuration& formed, std::uint32_t shards) noexcept {
+    return cluster == mint_cluster_id(cluster.high, formed, shards);
 }
 
 }  // namespace kv

@@ -15,8 +15,8 @@
 ///       v
 ///     member    votes, and counts the votes of members with the pinned stores alone
 ///
-/// Why it is safe, with any crashes, lost disks, delays and stale statements: a cluster id is bound
-/// to one configuration, the minter's, store ids included, because nobody adopts another one. The
+/// Why it is safe, with any crashes, lost disks, delays and stale statements: a cluster id proves
+/// the one configuration it was minted for, store ids included (mint_cluster_id). The
 /// first member has heard that each of these stores was forming; that is durable, and a store has
 /// one cluster for good. So two clusters with a member have no store in common, and a disk that was
 /// lost and came back empty is in no configuration but that of a cluster in which all are new.
@@ -45,9 +45,8 @@ struct PeerSaid {
     StoreId store;
     StoreId cluster;  ///< zero: none
     Membership membership = Membership::empty;
-    std::uint64_t list = 0;     ///< list_digest() of its configuration
-    std::uint64_t members = 0;  ///< members_digest() of it; 0 while it is empty
-    /// Its configuration, if it told more than digests: then mistakes are named. Decides nothing.
+    std::uint64_t list = 0;  ///< list_digest() of its configuration
+    /// Its configuration, if it told more than the digest: then mistakes are named. Decides nothing.
     Configuration told;
 };
 
@@ -64,7 +63,7 @@ struct FormingSelf {
 
 enum class FormingStep : std::uint8_t {
     wait,      ///< until more was heard
-    mint,      ///< DataDirectory::form() with a random id and `formed`
+    mint,      ///< DataDirectory::form() with mint_cluster_id() and `formed`
     adopt,     ///< DataDirectory::form() with `cluster` and `formed`
     join,      ///< DataDirectory::become_member()
     serve,     ///< a member: nothing is to be done, Raft may run
@@ -95,7 +94,12 @@ Configuration listed(const std::vector<ClusterNode>& nodes);
 
 /// Of ids, addresses, ports and the number of shards: whether two nodes mean the same cluster.
 std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards);
-/// The same with the stores: whether two nodes are forming the same. Never 0.
-std::uint64_t members_digest(const Configuration& nodes, std::uint32_t shards);
+
+/// A new cluster id: 8 random bytes, and a digest of them with `formed`, its stores, which are
+/// random, too, and the number of shards.
+StoreId mint_cluster_id(std::uint64_t random, const Configuration& formed,
+                        std::uint32_t shards) noexcept;
+/// Whether `cluster` was minted for exactly this.
+bool is_cluster_of(StoreId cluster, const Configuration& formed, std::uint32_t shards) noexcept;
 
 }  // namespace kv

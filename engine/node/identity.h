@@ -10,7 +10,7 @@
 ///     8  u16  version       2
 ///    10  u16  0
 ///    12  u32  shards        of the cluster; fixed when it was formed
-///    16  u64  cluster id, high     24  u64  cluster id, low    none before it is forming
+///    16  u64  cluster id, high     24  u64  cluster id, low    zero while it is empty
 ///    32  u64  store id, high       40  u64  store id, low    random, made with the directory
 ///    48  u64  node id
 ///    56  u64  boot          one more at each start; the WAL's epoch

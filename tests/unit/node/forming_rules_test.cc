@@ -58,7 +58,7 @@ public:
                 disk.membership = Membership::forming;
                 break;
             case FormingStep::adopt:
-                disk.cluster = static_cast<std::uint8_t>(decision.cluster.high);
+                disk.cluster = static_cast<std::uint8_t>(decision.cluster.high);  // id_of()
                 disk.membership = Membership::forming;
                 EXPECT_EQ(decision.formed, clusters_[disk.cluster - 1]);
                 break;
@@ -162,8 +162,9 @@ private:
     static StoreId store_of(std::size_t node, const Disk& disk) {
         return {node + 1, disk.replaced + std::uint64_t{1}};
     }
-    static StoreId id_of(const Disk& disk) {
-        return disk.cluster == 0 ? StoreId{} : StoreId{disk.cluster, 7};
+    StoreId id_of(const Disk& disk) const {
+        if (disk.cluster == 0) return {};
+        return mint_cluster_id(disk.cluster, clusters_[disk.cluster - 1], shards);
     }
     PeerSaid what_says(std::size_t peer, const Disk& disk) const {
         PeerSaid said;
@@ -173,7 +174,6 @@ private:
         said.membership = disk.membership;
         const Configuration& nodes = disk.cluster == 0 ? listed_ : clusters_[disk.cluster - 1];
         said.list = list_digest(nodes, shards);
-        if (disk.cluster != 0) said.members = members_digest(nodes, shards);
         return said;
     }
 

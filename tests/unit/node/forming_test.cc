@@ -8,9 +8,6 @@ namespace kv {
 namespace {
 
 constexpr std::uint32_t shards = 16;
-const StoreId cluster_a{0xa, 1};
-const StoreId cluster_b{0xb, 1};
-
 StoreId store_of(std::uint64_t node, std::uint64_t disk = 1) {
     return {node, disk};
 }
@@ -26,6 +23,9 @@ Configuration formed() {
     for (Member& member : nodes.members) member.store = store_of(member.node.value());
     return nodes;
 }
+
+const StoreId cluster_a = mint_cluster_id(0xa, formed(), shards);
+const StoreId cluster_b = mint_cluster_id(0xb, formed(), shards);
 
 FormingSelf self(std::uint64_t node, Membership membership = Membership::empty,
                  StoreId cluster = cluster_a) {
@@ -48,7 +48,6 @@ PeerSaid said(std::uint64_t node, Membership membership = Membership::empty,
     out.list = list_digest(three(), shards);
     if (membership == Membership::empty) return out;
     out.cluster = cluster;
-    out.members = members_digest(formed(), shards);
     return out;
 }
 
@@ -69,11 +68,28 @@ TEST(Forming, TheListIsSortedAndKnowsNoStore) {
     EXPECT_EQ(nodes.members[0].client_port, 6379);
 }
 
-TEST(Forming, DigestsSeeEveryField) {
+TEST(Forming, AClusterIdProvesWhatItWasMintedFor) {
+    EXPECT_NE(cluster_a, cluster_b);
+    EXPECT_NE(mint_cluster_id(0, formed(), shards), StoreId{});
+    for (const StoreId id : {cluster_a, cluster_b, mint_cluster_id(0, formed(), shards)}) {
+        EXPECT_TRUE(is_cluster_of(id, formed(), shards));
+        EXPECT_FALSE(is_cluster_of(id, formed(), shards + 1));
+        EXPECT_FALSE(is_cluster_of({id.high, id.low + 1}, formed(), shards));
+        EXPECT_FALSE(is_cluster_of({id.high + 1, id.low}, formed(), shards));
+        for (std::size_t i = 0; i < 3; ++i) {
+            Configuration other = formed();
+            ++other.members[i].store.low;
+            EXPECT_FALSE(is_cluster_of(id, other, shards));
+            other = formed();
+            other.members[i].host += 'x';
+            EXPECT_FALSE(is_cluster_of(id, other, shards));
+        }
+    }
+}
+
+TEST(Forming, TheDigestSeesEveryFieldButTheStores) {
     EXPECT_EQ(list_digest(formed(), shards), list_digest(three(), shards));
-    EXPECT_NE(members_digest(formed(), shards), members_digest(three(), shards));
     EXPECT_NE(list_digest(three(), shards), list_digest(three(), shards + 1));
-    EXPECT_NE(members_digest(formed(), shards), members_digest(formed(), shards + 1));
     const std::function<void(Member&)> changes[] = {
         [](Member& member) { member.node = NodeId(4); }, [](Member& member) { member.host += 'x'; },
         [](Member& member) { ++member.peer_port; }, [](Member& member) { ++member.client_port; }};
