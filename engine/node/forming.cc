@@ -24,12 +24,14 @@ std::string address(const Member& member) {
     return fmt::format("{}:{} (clients {})", member.host, member.peer_port, member.client_port);
 }
 
-/// "node 1", "nodes 1 and 2", "nodes 1, 2 and 3".
-std::string names(std::span<const NodeId> nodes) {
+/// "node 1", "nodes 1 and 2", "nodes 1, 2 and 3"; with `places` also where they are.
+std::string names(std::span<const NodeId> nodes, const Configuration* places = nullptr) {
     std::string out = nodes.size() == 1 ? "node " : "nodes ";
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         if (i > 0) out += i + 1 == nodes.size() ? " and " : ", ";
         out += fmt::format("{}", nodes[i].value());
+        const Member* const member = places == nullptr ? nullptr : find(*places, nodes[i]);
+        if (member != nullptr) out += fmt::format(" ({}:{})", member->host, member->peer_port);
     }
     return out;
 }
@@ -92,7 +94,7 @@ public:
             return wait(
                 fmt::format("an empty data directory takes part only after it has heard from "
                             "every listed node: waiting for {}",
-                            names(missing_)));
+                            names(missing_, &self_.nodes)));
         }
         Configuration formed = self_.nodes;
         for (Member& member : formed.members) {
@@ -116,7 +118,9 @@ public:
 
     FormingDecision forming() const {
         for (const PeerSaid& peer : said_) {
-            if (peer.membership == Membership::member && peer.cluster == self_.cluster) {
+            const Member* const member = find(self_.nodes, peer.node);
+            if (peer.membership == Membership::member && peer.cluster == self_.cluster &&
+                member != nullptr && member->store == peer.store) {
                 return step(FormingStep::join, fmt::format("the cluster is formed: {} is a member",
                                                            names({{peer.node}})));
             }
@@ -131,7 +135,7 @@ public:
             return wait(
                 fmt::format("the cluster is formed once every listed node holds its id: "
                             "waiting for {}",
-                            names(awaited)));
+                            names(awaited, &self_.nodes)));
         }
         return step(FormingStep::join, "the cluster is formed: every listed node holds its id");
     }

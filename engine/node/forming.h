@@ -46,7 +46,7 @@ struct PeerSaid {
     StoreId cluster;  ///< zero: none
     Membership membership = Membership::empty;
     std::uint64_t list = 0;  ///< list_digest() of its configuration
-    /// Its configuration, if it told more than the digest: then mistakes are named. Decides nothing.
+    /// Its configuration, if it told more than the digest: so mistakes are named. Decides nothing.
     Configuration told;
 };
 
@@ -71,8 +71,8 @@ enum class FormingStep : std::uint8_t {
     refuse,    ///< a mistake, here or at a peer
 };
 
-/// `stay_out` and `refuse` are to be logged as errors, but are not the end: a peer that is corrected
-/// and started again says something else.
+/// `stay_out` and `refuse` are to be logged as errors, but are not the end: a peer that was
+/// corrected and started again says something else.
 struct FormingDecision {
     FormingStep step = FormingStep::wait;
     std::string why;       ///< a sentence for the log, also for `wait`

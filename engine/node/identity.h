@@ -55,7 +55,7 @@ namespace kv {
 enum class Membership : std::uint8_t {
     member,   ///< of the cluster that `cluster` names, for good
     empty,    ///< has no cluster and has promised nothing
-    forming,  ///< holds which nodes with which disks are to be the cluster; has promised nothing yet
+    forming,  ///< holds which nodes with which disks are to be it; has promised nothing yet
 };
 /// "member", "empty", "forming".
 std::string_view name(Membership membership) noexcept;

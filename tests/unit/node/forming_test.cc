@@ -102,8 +102,9 @@ TEST(Forming, TheDigestSeesEveryFieldButTheStores) {
 
 TEST(Forming, AnEmptyNodeWaitsForEveryListedNodeAndNamesWhoIsMissing) {
     EXPECT_EQ(decide(self(1), {}).step, FormingStep::wait);
-    EXPECT_TRUE(decide(self(1), {}).why.ends_with("waiting for nodes 2 and 3"));
-    EXPECT_TRUE(decide(self(1), {said(2)}).why.ends_with("waiting for node 3"));
+    EXPECT_TRUE(decide(self(1), {})
+                    .why.ends_with("waiting for nodes 2 (10.0.0.2:7001) and 3 (10.0.0.3:7001)"));
+    EXPECT_TRUE(decide(self(1), {said(2)}).why.ends_with("waiting for node 3 (10.0.0.3:7001)"));
     EXPECT_EQ(decide(self(1), {said(2)}).step, FormingStep::wait);
     EXPECT_EQ(decide(self(2), {said(1, Membership::forming)}).step, FormingStep::wait);
 }
@@ -130,10 +131,11 @@ TEST(Forming, TheOthersAdoptWhatIsForming) {
 
 TEST(Forming, EndsOnceEveryNodeHoldsTheId) {
     const FormingSelf node = self(1, Membership::forming);
-    EXPECT_TRUE(decide(node, {}).why.ends_with("waiting for nodes 2 and 3"));
+    EXPECT_TRUE(decide(node, {}).why.ends_with(
+        "waiting for nodes 2 (10.0.0.2:7001) and 3 (10.0.0.3:7001)"));
     const FormingDecision waits = decide(node, {said(2, Membership::forming), said(3)});
     EXPECT_EQ(waits.step, FormingStep::wait);
-    EXPECT_TRUE(waits.why.ends_with("waiting for node 3"));
+    EXPECT_TRUE(waits.why.ends_with("waiting for node 3 (10.0.0.3:7001)"));
     EXPECT_EQ(decide(node, {said(2, Membership::forming), said(3, Membership::forming)}).step,
               FormingStep::join);
 }
@@ -141,6 +143,12 @@ TEST(Forming, EndsOnceEveryNodeHoldsTheId) {
 TEST(Forming, ANodeThatCrashedWhileFormingJoinsWhatIsFormed) {
     EXPECT_EQ(decide(self(2, Membership::forming), {said(3, Membership::member)}).step,
               FormingStep::join);
+}
+
+TEST(Forming, AMemberWithAnotherStoreProvesNothing) {
+    PeerSaid copy = said(3, Membership::member);
+    copy.store = store_of(3, 2);
+    EXPECT_EQ(decide(self(2, Membership::forming), {copy}).step, FormingStep::refuse);
 }
 
 TEST(Forming, AMemberNeedsNobody) {

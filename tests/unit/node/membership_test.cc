@@ -16,6 +16,11 @@ constexpr auto identity_path = "kv/data/identity";
 constexpr auto members_path = "kv/data/members";
 const StoreId cluster{0xc0ffee, 3};
 
+/// Of the disk of `node`: the first one is number 77.
+StoreId store_of(std::uint64_t node, std::uint64_t number = 77) {
+    return {node, number};
+}
+
 /// A machine with one data directory, that belongs to node 2 of three.
 struct Fixture {
     explicit Fixture(std::uint64_t seed = 1) : world(seed) {
@@ -66,7 +71,7 @@ Configuration three(StoreId own) {
     for (const std::uint64_t id : {1, 2, 3}) {
         Member member;
         member.node = NodeId(id);
-        member.store = member.node == self ? own : StoreId{id, 77};
+        member.store = member.node == self ? own : store_of(id);
         member.host = "10.0.0." + std::to_string(id);
         nodes.members.push_back(std::move(member));
     }
@@ -81,13 +86,13 @@ io::Task<Status> join(DataDirectory* directory) {
     co_return co_await directory->become_member();
 }
 io::Task<Status> pin_nine(DataDirectory* directory) {
-    co_return co_await directory->pin(NodeId(9), StoreId{9, 77});
+    co_return co_await directory->pin(NodeId(9), store_of(9));
 }
 io::Task<Status> pin_another_nine(DataDirectory* directory) {
-    co_return co_await directory->pin(NodeId(9), StoreId{9, 78});
+    co_return co_await directory->pin(NodeId(9), store_of(9, 78));
 }
 io::Task<Status> pin_another_one(DataDirectory* directory) {
-    co_return co_await directory->pin(NodeId(1), StoreId{1, 78});
+    co_return co_await directory->pin(NodeId(1), store_of(1, 78));
 }
 
 TEST(Membership, ADirectoryOfSeveralNodesBeginsEmptyAndWithoutACluster) {
@@ -118,7 +123,7 @@ TEST(Membership, EachStepIsDurableBeforeItReturns) {
     ASSERT_EQ(f.error_of(), "");
     EXPECT_EQ(f.identity().membership, Membership::forming);
     EXPECT_EQ(f.directory.members().formed, three(f.identity().store));
-    EXPECT_EQ(f.directory.pinned(NodeId(1)), (StoreId{1, 77}));
+    EXPECT_EQ(f.directory.pinned(NodeId(1)), store_of(1));
     EXPECT_EQ(f.directory.pinned(self), f.identity().store);
     EXPECT_EQ(f.directory.pinned(NodeId(9)), std::nullopt);
 
@@ -130,7 +135,7 @@ TEST(Membership, EachStepIsDurableBeforeItReturns) {
     ASSERT_EQ(f.error_of(), "");
     EXPECT_EQ(f.identity().membership, Membership::member);
     EXPECT_EQ(f.identity().hash_secret, formed->hash_secret);
-    EXPECT_EQ(f.directory.pinned(NodeId(9)), (StoreId{9, 77}));
+    EXPECT_EQ(f.directory.pinned(NodeId(9)), store_of(9));
     EXPECT_EQ(f.directory.members().formed, three(f.identity().store));  // as it was
 }
 
@@ -153,19 +158,19 @@ TEST(Membership, AnotherStoreUnderAPinnedIdIsRefusedAndTheSameIsNothingNew) {
                   std::string::npos);
         EXPECT_EQ(f.code, Errc::foreign);
     }
-    EXPECT_EQ(f.directory.pinned(NodeId(9)), (StoreId{9, 77}));
+    EXPECT_EQ(f.directory.pinned(NodeId(9)), store_of(9));
     EXPECT_EQ(f.disk().visible(members_path), before);
 }
 
 io::Task<void> pin_in(DataDirectory* directory, NodeId node, std::vector<Status>* results) {
-    Status status = co_await directory->pin(node, StoreId{node.value(), 1});
+    Status status = co_await directory->pin(node, store_of(node.value()));
     results->push_back(std::move(status));
 }
 io::Task<Status> pin_many(DataDirectory* directory) {
     // Handshakes with several nodes at a time.
     Status first;
     for (std::uint64_t id = 10; id < 10 + pins_max - 3; ++id) {
-        Status status = co_await directory->pin(NodeId(id), StoreId{id, 1});
+        Status status = co_await directory->pin(NodeId(id), store_of(id));
         if (first && !status) first = std::move(status);
     }
     co_return first;
@@ -197,7 +202,7 @@ TEST(Membership, PinsOfTheSameMomentAreAllKept) {
     }
     auto close = [](DataDirectory* d, std::vector<Status>* p) -> io::Task<void> {
         // The last in the queue, so all before it are done.
-        Status status = co_await d->pin(NodeId(5), StoreId{5, 1});
+        Status status = co_await d->pin(NodeId(5), store_of(5));
         p->push_back(std::move(status));
         co_await d->close();
     };
@@ -306,7 +311,7 @@ io::Task<Status> go_on(DataDirectory* directory) {
     if (directory->identity().membership == Membership::forming) {
         KV_CO_CHECK(co_await directory->become_member());
     }
-    co_return co_await directory->pin(NodeId(9), StoreId{9, 77});
+    co_return co_await directory->pin(NodeId(9), store_of(9));
 }
 
 TEST(Membership, ACrashAnywhereLeavesADirectoryThatGoesOn) {
