@@ -113,7 +113,7 @@ TEST(Forming, TheLowestIdMints) {
     const FormingDecision decision = decide(self(1), {said(3), said(2)});
     EXPECT_EQ(decision.step, FormingStep::mint);
     EXPECT_EQ(decision.formed, formed());
-    for (const std::uint64_t other : {2, 3}) {
+    for (const std::uint64_t other : {2u, 3u}) {
         const FormingDecision waits = decide(self(other), {said(1), said(5 - other)});
         EXPECT_EQ(waits.step, FormingStep::wait);
         EXPECT_NE(waits.why.find("waiting for node 1, which begins"), std::string::npos);

@@ -80,7 +80,7 @@ TEST(Identity, MembershipSurvivesAndAMemberIsWhatItAlwaysWas) {
 Members some_members() {
     Members members;
     members.cluster = {7, 8};
-    for (const std::uint64_t node : {1, 2, 5}) {
+    for (const std::uint64_t node : {1u, 2u, 5u}) {
         Member member;
         member.node = NodeId(node);
         member.store = {node, 100 + node};

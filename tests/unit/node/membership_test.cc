@@ -68,7 +68,7 @@ struct Fixture {
 
 Configuration three(StoreId own) {
     Configuration nodes;
-    for (const std::uint64_t id : {1, 2, 3}) {
+    for (const std::uint64_t id : {1u, 2u, 3u}) {
         Member member;
         member.node = NodeId(id);
         member.store = member.node == self ? own : store_of(id);
@@ -197,7 +197,7 @@ TEST(Membership, PinsOfTheSameMomentAreAllKept) {
         *out = std::move(status);
     };
     ASSERT_TRUE(process.run(open(process.reactor(), &directory, &opened)));
-    for (const std::uint64_t id : {8, 6, 7}) {
+    for (const std::uint64_t id : {8u, 6u, 7u}) {
         process.reactor().spawn(pin_in(&directory, NodeId(id), &pinned));
     }
     auto close = [](DataDirectory* d, std::vector<Status>* p) -> io::Task<void> {
