@@ -21,6 +21,7 @@ constexpr KeyFlag key_flags[] = {
     {"--id", "node.id", "id of this node"},
     {"--host", "client.bind", "address to listen on, a literal IPv4 or IPv6 address"},
     {"--client-port", "client.port", "port for clients; 0: the system chooses"},
+    {"--raft-port", "peer.port", "port for the other nodes"},
     {"--data-dir", "node.data_dir", "directory for the data"},
     {"--log-level", "log.level", "trace, debug, info, warn, error or critical"},
 };
@@ -32,9 +33,8 @@ void complain(const std::string& text) {
 /// Flags that are no keys of the configuration.
 struct OtherFlags {
     std::string file;
-    std::string peers;  ///< the seed's list of the other nodes, "id:host:raft_port:client_port,..."
+    std::string peers;
     std::string engine = "memory";
-    std::uint32_t raft_port = 7001;
     std::uint64_t snapshot_interval = 1000;
     std::vector<std::string> settings;
     std::string values[std::size(key_flags)];
@@ -54,9 +54,9 @@ void declare(CLI::App& app, CommandLine& line, OtherFlags& flags) {
         app.add_option(key_flags[i].flag, flags.values[i],
                        fmt::format("{} ({})", key_flags[i].help, key_flags[i].key));
     }
-    app.add_option("--peers", flags.peers, "other nodes, id:host:raft_port:client_port,...");
-    app.add_option("--raft-port", flags.raft_port, "port for peers; a single node has none")
-        ->check(CLI::Range(1, 65535));
+    app.add_option("--peers", flags.peers,
+                   "the other nodes of a cluster, id:host:raft_port:client_port,... "
+                   "(cluster.nodes; makes one node the leader of everything, cluster.leaders)");
     app.add_option("--snapshot-interval", flags.snapshot_interval, "accepted; snapshots come later")
         ->check(CLI::PositiveNumber);
     app.add_option("--engine", flags.engine, "memory")->check(CLI::IsMember({"memory", "rocksdb"}));
@@ -74,6 +74,11 @@ bool apply(const CLI::App& app, const OtherFlags& flags, Config& config) {
         const KeyFlag& flag = key_flags[i];
         if (app.count(flag.flag) == 0) continue;
         if (!set(config, flag.flag, flag.key, flags.values[i])) return false;
+    }
+    // Before --set, which has the last word about each key that the list implies.
+    if (const Status status = set_peers(config, flags.peers); !status) {
+        complain(fmt::format("--peers: {}", status.error().text()));
+        return false;
     }
     for (const std::string& setting : flags.settings) {
         const std::size_t equals = setting.find('=');
@@ -94,8 +99,7 @@ bool possible(const OtherFlags& flags, const Config& config) {
             "--engine rocksdb: there is one engine, memory with a log on disk; leave the flag out");
         return false;
     }
-    if (config.cluster.nodes.size() > 1 ||
-        flags.peers.find_first_not_of(", ") != std::string::npos) {
+    if (has_peers(config)) {
         complain(
             "more than one node is configured: clusters come with the next release; leave "
             "[[cluster.nodes]] and --peers out to run a single durable node");

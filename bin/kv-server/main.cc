@@ -176,7 +176,9 @@ int run(int argc, char** argv) {
         fmt::print(stderr, "kv-server: {}\n", cpus.error().text());
         return exit_usage;
     }
+    const std::vector<std::string> warnings = config_warnings(line->config);
     if (line->check_config) {
+        for (const std::string& warning : warnings) fmt::print(stderr, "kv-server: {}\n", warning);
         fmt::print("the configuration is right\n");
         return exit_clean;
     }
@@ -188,6 +190,7 @@ int run(int argc, char** argv) {
     }
     const int signals = open_signals();
     log::start(line->config.log.level, line->config.node.id.value());
+    for (const std::string& warning : warnings) log::warn(warning);
     fit_descriptors(line->config);
     // Not destroyed: the kernel may still hold operations of a node that failed, and giving back
     // gigabytes block by block would only delay the exit. Static, so that it stays reachable.

@@ -51,9 +51,11 @@ std::string default_of(const ConfigRow<Target>& key) {
 }
 
 void append_nodes(std::string& out, const std::vector<ClusterNode>& nodes) {
-    append_comment(out,
-                   "The nodes of a cluster, this one among them; none: a cluster of one. More than "
-                   "one is refused: clusters of several nodes come with the next release.");
+    append_comment(
+        out,
+        "The nodes of a cluster, this one among them, equal on all: 3 survive the loss of "
+        "one, 5 of two, 7 of three. None, or this one alone: a cluster of one. More than "
+        "one is refused: clusters of several nodes come with the next release.");
     for (const auto& key : node_table()) {
         out += fmt::format("#\n# {}: ", last_part(key.name));
         std::string rest;
@@ -79,7 +81,10 @@ void append_nodes(std::string& out, const std::vector<ClusterNode>& nodes) {
 Status set_key(Config& config, std::string_view dotted_key, std::string_view value) {
     const auto row = std::ranges::find(config_table(), dotted_key, &ConfigRow<Config>::name);
     if (row == config_table().end()) return fail(Errc::config, unknown_key(dotted_key));
-    GivenValue given{.integer = {}, .text = std::string(value), .shown = quoted(value)};
+    GivenValue given{
+        .integer = {}, .boolean = {}, .text = std::string(value), .shown = quoted(value)};
+    if (row->kind == ConfigKind::boolean && (value == "true" || value == "false"))
+        given.boolean = value == "true";
     if (row->kind == ConfigKind::integer) given.integer = parse_config_integer(value);
     return assign(*row, given, config);
 }

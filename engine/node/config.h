@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/replica/leaders.h"
 #include "proto/base/ids.h"
 #include "proto/base/log.h"
 #include "proto/base/result.h"
@@ -59,8 +60,21 @@ struct Config {
     };
     struct Cluster {
         std::uint16_t shards = 16;
-        std::vector<ClusterNode> nodes;  ///< empty: a cluster of one
+        Leaders leaders = Leaders::spread;
+        std::vector<ClusterNode> nodes;  ///< none, or this one alone: a cluster of one
         bool operator==(const Cluster&) const = default;
+    };
+    /// How the other nodes reach this one.
+    struct Peer {
+        std::string bind = "127.0.0.1";  ///< IPv4 or IPv6 literal
+        std::uint16_t port = 7001;
+        bool insecure = false;
+        bool operator==(const Peer&) const = default;
+    };
+    struct Raft {
+        Duration heartbeat_interval = 50ms;
+        Duration election_timeout = 300ms;  ///< at least; a random one below its double
+        bool operator==(const Raft&) const = default;
     };
     struct Limits {
         std::size_t value_bytes_max = 1_MiB;
@@ -105,6 +119,8 @@ struct Config {
     Node node;
     Client client;
     Cluster cluster;
+    Peer peer;
+    Raft raft;
     Limits limits;
     Wal wal;
     Snapshot snapshot;
@@ -127,12 +143,27 @@ Result<Config> parse_config(std::string_view toml, std::string_view file_name);
 /// once all are set. [[cluster.nodes]] cannot be set this way.
 Status set_key(Config& config, std::string_view dotted_key, std::string_view value);
 
+/// The seed's flag --peers: the other nodes as "id:host:raft_port:client_port,...". Makes them and
+/// this one, at client.bind, peer.port and client.port, the list of nodes; the list may have this
+/// one as well, at the address that the others use. Implies cluster.leaders = "together", for a
+/// client of the seed expects one leader, and that peers find this node where clients do
+/// (peer.bind). Error `config`, one line; check_config follows.
+Status set_peers(Config& config, std::string_view peers);
+
 /// The value of one key as the file would have it, without quotes. Nothing: there is no such key.
 std::optional<std::string> get_key(const Config& config, std::string_view dotted_key);
 
 /// The checks that concern more than one key, and values whose meaning is not available yet.
 /// load_config and parse_config have done them; after set_key the caller does.
 Status check_config(const Config& config);
+
+/// What is allowed and probably not meant, one sentence each. Pure.
+std::vector<std::string> config_warnings(const Config& config);
+
+/// Whether the configuration names other nodes. Without, the node is a cluster of one.
+inline bool has_peers(const Config& config) noexcept {
+    return config.cluster.nodes.size() > 1;
+}
 
 /// TOML with every key, its meaning and its bounds; parse_config makes the same Config of it.
 std::string print_config(const Config& config);

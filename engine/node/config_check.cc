@@ -18,30 +18,11 @@ constexpr std::size_t hard_state_room_bytes = 96;
 /// A request carries its longest key and some framing beside its value.
 constexpr std::int64_t request_overhead_bytes = key_bytes_max + 1024;
 
+/// Fewer, and a few late heartbeats on a busy machine are an election.
+constexpr int heartbeats_in_election = 4;
+
 constexpr std::int64_t bytes(std::size_t size) {
     return static_cast<std::int64_t>(size);
-}
-
-void check_nodes(const Config& config, std::vector<ConfigProblem>& problems) {
-    const auto& nodes = config.cluster.nodes;
-    if (nodes.empty()) return;
-    std::set<NodeId> ids;
-    std::set<std::pair<std::string, std::uint16_t>> addresses;
-    for (const ClusterNode& node : nodes) {
-        if (!ids.insert(node.id).second)
-            problems.push_back(
-                {nodes_name, fmt::format("cluster.nodes: id {} is listed twice", node.id.value())});
-        if (!addresses.emplace(node.host, node.peer_port).second)
-            problems.push_back({nodes_name, fmt::format("cluster.nodes: {}:{} is listed twice",
-                                                        node.host, node.peer_port)});
-        if (node.peer_port == node.client_port)
-            problems.push_back(
-                {nodes_name, fmt::format("cluster.nodes: node {} has port {} for peers and clients",
-                                         node.id.value(), node.peer_port)});
-    }
-    if (!ids.contains(config.node.id))
-        problems.push_back({nodes_name, fmt::format("cluster.nodes: node.id {} is not among them",
-                                                    config.node.id.value())});
 }
 
 void check_cpus(const Config::Reactor& reactor, std::vector<ConfigProblem>& problems) {
@@ -66,6 +47,9 @@ std::vector<ConfigProblem> problems_of(const Config& config) {
     std::vector<ConfigProblem> problems;
     const auto size = [](std::size_t value) {
         return with_unit(static_cast<std::int64_t>(value), ConfigKind::bytes);
+    };
+    const auto duration = [](Duration value) {
+        return with_unit(value.count(), ConfigKind::duration);
     };
     if (config.reads != ReadMode::linearizable)
         problems.push_back(
@@ -111,6 +95,15 @@ std::vector<ConfigProblem> problems_of(const Config& config) {
                          "of limits.value_bytes_max ({}); expected at least {}",
                          size(config.limits.request_bytes_max), size(config.limits.value_bytes_max),
                          request_min)});
+    if (config.raft.election_timeout < heartbeats_in_election * config.raft.heartbeat_interval)
+        problems.push_back(
+            {"raft.election_timeout",
+             fmt::format(
+                 "raft.election_timeout: {} is less than {} of raft.heartbeat_interval ({}); "
+                 "expected at least {}",
+                 duration(config.raft.election_timeout), heartbeats_in_election,
+                 duration(config.raft.heartbeat_interval),
+                 duration(heartbeats_in_election * config.raft.heartbeat_interval))});
     check_cpus(config.reactor, problems);
     check_nodes(config, problems);
     return problems;

@@ -26,8 +26,7 @@ public:
         // Bounds that depend on a value that was refused would only repeat the complaint.
         if (errors_.empty()) {
             for (const ConfigProblem& problem : problems_of(config_)) {
-                const auto at = lines_.find(problem.key);
-                add(at == lines_.end() ? 0 : at->second, problem.text);
+                add(line_of(problem), problem.text);
             }
         }
         if (errors_.empty()) return std::move(config_);
@@ -41,6 +40,12 @@ private:
     void add(std::uint32_t line, std::string_view text) {
         errors_.emplace(line, line == 0 ? fmt::format("{}: {}", file_name_, text)
                                         : fmt::format("{}:{}: {}", file_name_, line, text));
+    }
+
+    std::uint32_t line_of(const ConfigProblem& problem) const {
+        if (problem.node) return node_lines_[*problem.node];
+        const auto at = lines_.find(problem.key);
+        return at == lines_.end() ? 0 : at->second;
     }
 
     static std::uint32_t line_of(const toml::node& node) {
@@ -65,11 +70,16 @@ private:
 
     static GivenValue given_of(const toml::node& node) {
         if (const auto* integer = node.as_integer())
-            return {
-                .integer = integer->get(), .text = {}, .shown = fmt::format("{}", integer->get())};
+            return {.integer = integer->get(),
+                    .boolean = {},
+                    .text = {},
+                    .shown = fmt::format("{}", integer->get())};
         if (const auto* text = node.as_string())
-            return {.integer = {}, .text = text->get(), .shown = quoted(text->get())};
-        return {.integer = {}, .text = {}, .shown = kind_of(node)};
+            return {
+                .integer = {}, .boolean = {}, .text = text->get(), .shown = quoted(text->get())};
+        std::optional<bool> boolean;
+        if (const auto* given = node.as_boolean()) boolean = given->get();
+        return {.integer = {}, .boolean = boolean, .text = {}, .shown = kind_of(node)};
     }
 
     /// `prefix` is empty, or the dotted name of the table and a dot.
@@ -138,11 +148,13 @@ private:
                 add(line_of(table),
                     fmt::format("{} is missing: expected {}", row.name, expected(row)));
         config_.cluster.nodes.push_back(std::move(out));
+        node_lines_.push_back(line_of(table));
     }
 
     std::string_view file_name_;
     Config config_;
     std::map<std::string_view, std::uint32_t> lines_;   ///< where each key was given
+    std::vector<std::uint32_t> node_lines_;             ///< of each element of cluster.nodes
     std::multimap<std::uint32_t, std::string> errors_;  ///< by line; equal ones as they were found
 };
 

@@ -54,6 +54,7 @@ constexpr std::string_view read_modes[] = {"linearizable", "lease", "local"};
 constexpr std::string_view wal_syncs[] = {"auto", "dsync", "fdatasync"};
 constexpr std::string_view log_levels[] = {"trace", "debug",    "info", "warn",
                                            "error", "critical", "off"};
+constexpr std::string_view leader_places[] = {"spread", "together"};
 constexpr std::string_view no_yes[] = {"no", "yes"};
 constexpr std::string_view log_formats[] = {"logfmt", "json"};
 
@@ -157,6 +158,49 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = 1,
                         .max = 1024},
                        KV_MEMBER(cluster.shards)),
+    number_key<Config>({.name = "cluster.leaders",
+                        .meaning = "Where the shards of a cluster have their leaders while all "
+                                   "nodes are well. spread: each node leads as many as another; "
+                                   "together: one node leads all, which is what clients expect "
+                                   "that follow a redirect for good. Equal on all nodes.",
+                        .kind = ConfigKind::choice,
+                        .choices = leader_places},
+                       KV_MEMBER(cluster.leaders)),
+    text_key<Config>({.name = "peer.bind",
+                      .meaning = "Address to listen on for the other nodes of the cluster; a "
+                                 "cluster of one does not.",
+                      .kind = ConfigKind::address},
+                     KV_MEMBER(peer.bind)),
+    number_key<Config>({.name = "peer.port",
+                        .meaning = "TCP port for the other nodes; the one that [[cluster.nodes]] "
+                                   "has for this node.",
+                        .kind = ConfigKind::integer,
+                        .min = 1,
+                        .max = 65'535},
+                       KV_MEMBER(peer.port)),
+    number_key<Config>({.name = "peer.insecure",
+                        .meaning = "Whether nodes may talk over anything but loopback, where "
+                                   "nothing is encrypted and nobody proves who he is yet: true "
+                                   "only on a network that nobody else can reach.",
+                        .kind = ConfigKind::boolean,
+                        .min = 0,
+                        .max = 1},
+                       KV_MEMBER(peer.insecure)),
+    number_key<Config>({.name = "raft.heartbeat_interval",
+                        .meaning = "How often a leader shows the other nodes that it lives.",
+                        .kind = ConfigKind::duration,
+                        .min = ns(10ms),
+                        .max = ns(10s)},
+                       KV_MEMBER(raft.heartbeat_interval)),
+    number_key<Config>({.name = "raft.election_timeout",
+                        .meaning = "Without a heartbeat for this long, or a random time up to "
+                                   "twice that, a node asks to lead. At least four of "
+                                   "raft.heartbeat_interval; more than the longest round trip "
+                                   "between nodes.",
+                        .kind = ConfigKind::duration,
+                        .min = ns(40ms),
+                        .max = ns(100s)},
+                       KV_MEMBER(raft.election_timeout)),
     number_key<Config>({.name = "limits.value_bytes_max",
                         .meaning = "Longest value. Also at most a quarter of wal.segment_bytes.",
                         .kind = ConfigKind::bytes,
@@ -363,8 +407,8 @@ std::string_view section_of(std::string_view name) noexcept {
 namespace {
 
 /// Finds the key, or the section, that `name` was probably meant to be. A right key in the wrong
-/// section (or in none) counts as near, whatever the section; the whole name decides between
-/// several.
+/// section (or in none) counts as near, whatever the section; between several the whole name
+/// decides, or without a section their order.
 class Nearest {
 public:
     explicit Nearest(std::string_view name) : name_(name) {}
@@ -372,7 +416,7 @@ public:
     void consider(std::string_view candidate) {
         const std::size_t whole = edit_distance(name_, candidate);
         const std::size_t part = edit_distance(last_part(name_), last_part(candidate));
-        const std::pair distance{std::min(whole, part), whole};
+        const std::pair distance{std::min(whole, part), section_of(name_).empty() ? 0 : whole};
         if (distance >= distance_) return;
         best_ = candidate;
         distance_ = distance;

@@ -17,10 +17,11 @@ namespace kv {
 inline constexpr std::int64_t config_int_max = std::numeric_limits<std::int64_t>::max();
 
 /// What a value is, and how it is written.
-enum class ConfigKind : std::uint8_t { integer, bytes, duration, text, address, choice };
+enum class ConfigKind : std::uint8_t { integer, bytes, duration, boolean, text, address, choice };
 
 /// One key of `Target` (Config, or ClusterNode for the keys of [[cluster.nodes]]). Numbers of every
-/// kind pass through one signed integer: bytes, nanoseconds, or the position in `choices`.
+/// kind pass through one signed integer: bytes, nanoseconds, 0 or 1 for false or true, or the
+/// position in `choices`.
 template <typename Target>
 struct ConfigRow {
     std::string_view name;

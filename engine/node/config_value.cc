@@ -104,6 +104,7 @@ std::string expected(const ConfigRow<Target>& key) {
         case ConfigKind::duration:
             return fmt::format("a duration from {} to {}", with_unit(key.min, key.kind),
                                with_unit(key.max, key.kind));
+        case ConfigKind::boolean: return "true or false";
         case ConfigKind::text:
             return fmt::format("a string of {} to {} bytes without NUL", key.min, key.max);
         case ConfigKind::address: return "an IPv4 or IPv6 address in quotes";
@@ -128,6 +129,7 @@ std::string value_as_toml(const ConfigRow<Target>& key, const Target& target) {
             const std::string text = with_unit(key.number(target), key.kind);
             return parse_config_integer(text) ? text : quoted(text);
         }
+        case ConfigKind::boolean: return key.number(target) != 0 ? "true" : "false";
         case ConfigKind::text:
         case ConfigKind::address: return quoted(key.text(target));
         case ConfigKind::choice:
@@ -154,6 +156,10 @@ Status assign(const ConfigRow<Target>& key, const GivenValue& given, Target& tar
                 number =
                     parse_with_unit(*given.text, units_of(key.kind), key.kind == ConfigKind::bytes);
             break;
+        case ConfigKind::boolean:
+            if (!given.boolean) return refuse();
+            key.set_number(target, *given.boolean ? 1 : 0);
+            return {};
         case ConfigKind::choice: {
             if (!given.text) return refuse();
             const auto found = std::ranges::find(key.choices, std::string_view(*given.text));

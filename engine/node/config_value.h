@@ -28,6 +28,7 @@ std::string value_as_toml(const ConfigRow<Target>& row, const Target& target);
 /// A value as the file or a flag gave it.
 struct GivenValue {
     std::optional<std::int64_t> integer;
+    std::optional<bool> boolean;
     std::optional<std::string> text;
     std::string shown;  ///< for messages
 };

@@ -5,18 +5,15 @@
 #include <algorithm>
 
 #include "engine/replica/core_change.h"
+#include "proto/base/bytes.h"
 #include "proto/base/checksum.h"
 
 namespace kv {
 
 namespace {
 
-constexpr std::uint64_t identity_magic = 0x3145524f5453564bull;  // "KVSTORE1"
-constexpr std::uint16_t identity_version = 2;
-constexpr std::uint64_t known_features = 0;
-constexpr std::size_t segments_at = 96;
-constexpr std::size_t checksum_at = identity_bytes - 8;
 constexpr auto identity_name = "identity";
+constexpr auto members_name = "members";
 
 /// The directory that holds the name of `path`.
 std::string parent_of(std::string_view path) {
@@ -37,75 +34,14 @@ bool says_what_to_do(Errc code) noexcept {
     return code == Errc::locked || code == Errc::foreign || code == Errc::damaged;
 }
 
+StoreId random_id(io::Reactor& reactor) {
+    return {random_word(reactor), random_word(reactor)};
+}
+
 }  // namespace
 
-std::string encode_identity(const Identity& identity) {
-    std::string out(identity_bytes, '\0');
-    char* at = out.data();
-    store_le<std::uint64_t>(at, identity_magic);
-    store_le<std::uint16_t>(at + 8, identity_version);
-    store_le<std::uint32_t>(at + 12, identity.shards);
-    store_le<std::uint64_t>(at + 16, identity.cluster.high);
-    store_le<std::uint64_t>(at + 24, identity.cluster.low);
-    store_le<std::uint64_t>(at + 32, identity.store.high);
-    store_le<std::uint64_t>(at + 40, identity.store.low);
-    store_le<std::uint64_t>(at + 48, identity.node.value());
-    store_le<std::uint64_t>(at + 56, identity.boot);
-    store_le<std::uint64_t>(at + 64, identity.hash_secret);
-    store_le<std::uint64_t>(at + 72, identity.features);
-    store_le<std::uint64_t>(at + 80, identity.generation);
-    store_le<std::uint32_t>(at + 88, identity.cores());
-    KV_ASSERT(identity.segments.size() <= cores_max);
-    for (std::size_t i = 0; i < identity.segments.size(); ++i) {
-        store_le<std::uint64_t>(at + segments_at + 8 * i, identity.segments[i].value());
-    }
-    store_le<std::uint64_t>(at + checksum_at,
-                            checksum(as_bytes(std::string_view(out).substr(0, checksum_at))));
-    return out;
-}
-
-Result<Identity> decode_identity(std::string_view bytes, const std::string& path) {
-    const char* at = bytes.data();
-    if (bytes.size() != identity_bytes || load_le<std::uint64_t>(at) != identity_magic ||
-        load_le<std::uint64_t>(at + checksum_at) !=
-            checksum(as_bytes(bytes.substr(0, checksum_at)))) {
-        return fail(
-            Errc::damaged,
-            fmt::format("{} is damaged: restore it from a backup, or move the data directory "
-                        "away to start empty",
-                        path));
-    }
-    const auto version = load_le<std::uint16_t>(at + 8);
-    Identity identity;
-    identity.features = load_le<std::uint64_t>(at + 72);
-    if (version != identity_version || (identity.features & ~known_features) != 0) {
-        return fail(
-            Errc::foreign,
-            fmt::format("{} has format {} and features {:#x}, which this version does not know: "
-                        "use the version that wrote it, or a newer",
-                        path, version, identity.features));
-    }
-    identity.shards = load_le<std::uint32_t>(at + 12);
-    identity.cluster = {load_le<std::uint64_t>(at + 16), load_le<std::uint64_t>(at + 24)};
-    identity.store = {load_le<std::uint64_t>(at + 32), load_le<std::uint64_t>(at + 40)};
-    identity.node = NodeId(load_le<std::uint64_t>(at + 48));
-    identity.boot = load_le<std::uint64_t>(at + 56);
-    identity.hash_secret = load_le<std::uint64_t>(at + 64);
-    identity.generation = load_le<std::uint64_t>(at + 80);
-    const auto cores = load_le<std::uint32_t>(at + 88);
-    if (identity.shards == 0 || identity.shards > slot_count || cores == 0 || cores > cores_max) {
-        return fail(Errc::damaged, fmt::format("{} makes no sense: {} shards, {} cores", path,
-                                               identity.shards, cores));
-    }
-    identity.segments.clear();
-    for (std::size_t i = 0; i < cores; ++i) {
-        identity.segments.emplace_back(load_le<std::uint64_t>(at + segments_at + 8 * i));
-    }
-    return identity;
-}
-
 io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards,
-                                         std::uint16_t cores) {
+                                         std::uint16_t cores, Company company) {
     // A log without its identity would be lost by making another one.
     KV_CO_TRY(const std::vector<std::string> names,
               co_await io::list_directory(reactor, wal_directory()));
@@ -117,9 +53,14 @@ io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std:
                         "move the data directory away to start empty",
                         wal_directory(), path_, identity_name));
     }
-    identity_.cluster = {random_word(reactor), random_word(reactor)};
-    identity_.store = {random_word(reactor), random_word(reactor)};
-    identity_.hash_secret = random_word(reactor);
+    identity_.store = random_id(reactor);
+    if (company == Company::alone) {
+        identity_.cluster = random_id(reactor);
+        identity_.hash_secret = random_word(reactor);
+    } else {
+        identity_.membership = Membership::empty;
+        identity_.features |= feature_cluster;
+    }
     identity_.node = node;
     identity_.shards = shards;
     identity_.segments.resize(cores);
@@ -128,9 +69,11 @@ io::Task<Status> DataDirectory::make_new(io::Reactor& reactor, NodeId node, std:
 }
 
 io::Task<Status> DataDirectory::open(io::Reactor& reactor, std::string path, NodeId node,
-                                     std::uint32_t shards, std::uint16_t cores) {
+                                     std::uint32_t shards, std::uint16_t cores, Company company) {
     path_ = std::move(path);
-    const Status taken = co_await take(reactor, node, shards, cores);
+    reactor_ = &reactor;
+    one_pin_ = std::make_unique<io::Semaphore>(reactor, 1);
+    const Status taken = co_await take(reactor, node, shards, cores, company);
     if (taken || says_what_to_do(taken.error().code)) co_return taken;
     // The system's words name the file and the reason, not the remedy.
     co_return fail(taken.error().code,
@@ -151,6 +94,7 @@ io::Task<Status> DataDirectory::lock(io::Reactor& reactor, std::uint32_t open_fl
 
 io::Task<Status> DataDirectory::open_to_look(io::Reactor& reactor, std::string path) {
     path_ = std::move(path);
+    reactor_ = &reactor;
     KV_CO_CHECK(co_await lock(reactor, 0));
     const std::string identity_path = path_ + "/" + identity_name;
     auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
@@ -159,11 +103,11 @@ io::Task<Status> DataDirectory::open_to_look(io::Reactor& reactor, std::string p
     }
     const std::string bytes = content ? *content : std::string();
     KV_CO_TRY(identity_, decode_identity(bytes, identity_path));
-    co_return Status{};
+    co_return co_await read_members();
 }
 
 io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
-                                     std::uint16_t cores) {
+                                     std::uint16_t cores, Company company) {
     KV_CO_CHECK(co_await io::make_directory(reactor, path_));
     // Its own name must be durable before anything in it is promised.
     KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));
@@ -175,7 +119,7 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
     const std::string identity_path = path_ + "/" + identity_name;
     auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
     if (!content && content.error().code == Errc::not_found) {
-        KV_CO_CHECK(co_await make_new(reactor, node, shards, cores));
+        KV_CO_CHECK(co_await make_new(reactor, node, shards, cores, company));
     } else if (!content && content.error().code != Errc::too_large) {
         co_return fail(std::move(content.error()));
     } else {
@@ -196,6 +140,20 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
                         "cannot change later, set it back",
                         path_, identity_.shards, shards));
     }
+    if (is_of_cluster() != (company == Company::cluster)) {
+        co_return fail(
+            Errc::foreign,
+            is_of_cluster()
+                ? fmt::format("{} belongs to a node of a cluster, but [[cluster.nodes]] lists no "
+                              "others: list them, or choose another directory (node.data_dir)",
+                              path_)
+                : fmt::format("{} belongs to a single node, but [[cluster.nodes]] lists others: "
+                              "leave them out, or choose another directory (node.data_dir)",
+                              path_));
+    }
+    KV_CO_CHECK(co_await read_members());
+    // Without a log, another number of cores is nothing to be carried over.
+    if (identity_.membership != Membership::member) identity_.segments.resize(cores);
     // Before anything is written: they may have filled the disk.
     const bool has_log = std::ranges::any_of(
         identity_.segments, [](SegmentSeq segment) { return segment.value() != 0; });
@@ -203,6 +161,98 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
         co_await remove_other_generations(reactor, wal_directory(), identity_.generation, has_log));
     ++identity_.boot;
     co_return co_await io::replace_file(reactor, path_, identity_name, encode_identity(identity_));
+}
+
+io::Task<Status> DataDirectory::read_members() {
+    if (!is_of_cluster() || identity_.membership == Membership::empty) co_return Status{};
+    const std::string members_path = path_ + "/" + members_name;
+    auto content = co_await io::read_file(*reactor_, members_path, members_bytes_max);
+    if (!content && content.error().code == Errc::not_found) {
+        co_return fail(Errc::damaged,
+                       fmt::format("{} is missing: restore it from a backup, or move the data "
+                                   "directory away to start empty",
+                                   members_path));
+    }
+    if (!content && content.error().code != Errc::too_large) {
+        co_return fail(std::move(content.error()));
+    }
+    const std::string bytes = content ? *content : std::string();
+    KV_CO_TRY(members_, decode_members(bytes, members_path));
+    if (members_.cluster != identity_.cluster || pinned(identity_.node) != identity_.store) {
+        co_return fail(Errc::damaged,
+                       fmt::format("{} and {} are not of one data directory: restore both from "
+                                   "the same backup, or move the data directory away to start "
+                                   "empty",
+                                   members_path, identity_name));
+    }
+    co_return Status{};
+}
+
+io::Task<Status> DataDirectory::write_identity(Identity identity) {
+    KV_CO_CHECK(
+        co_await io::replace_file(*reactor_, path_, identity_name, encode_identity(identity)));
+    identity_ = std::move(identity);
+    co_return Status{};
+}
+
+io::Task<Status> DataDirectory::form(StoreId cluster, Configuration formed) {
+    KV_ASSERT(identity_.membership == Membership::empty);
+    KV_ASSERT(cluster != StoreId{});
+    Members members;
+    members.cluster = cluster;
+    for (const Member& member : formed.members) members.pins.push_back({member.node, member.store});
+    members.formed = std::move(formed);
+    const Pin own{identity_.node, identity_.store};
+    KV_ASSERT(std::ranges::find(members.pins, own) != members.pins.end());
+    KV_CO_CHECK(co_await io::replace_file(*reactor_, path_, members_name, encode_members(members)));
+    members_ = std::move(members);
+    Identity identity = identity_;
+    identity.cluster = cluster;
+    identity.hash_secret = mix_seed(cluster.high, cluster.low);
+    identity.membership = Membership::forming;
+    co_return co_await write_identity(std::move(identity));
+}
+
+io::Task<Status> DataDirectory::become_member() {
+    KV_ASSERT(identity_.membership == Membership::forming);
+    Identity identity = identity_;
+    identity.membership = Membership::member;
+    co_return co_await write_identity(std::move(identity));
+}
+
+io::Task<Status> DataDirectory::pin(NodeId node, StoreId store) {
+    co_await one_pin_->take();
+    const Status status = co_await pin_alone(node, store);
+    one_pin_->give();
+    co_return status;
+}
+
+io::Task<Status> DataDirectory::pin_alone(NodeId node, StoreId store) {
+    KV_ASSERT(!members_.pins.empty());
+    const auto at = std::ranges::lower_bound(members_.pins, node, {}, &Pin::node);
+    if (at != members_.pins.end() && at->node == node) {
+        if (at->store == store) co_return Status{};
+        co_return fail(Errc::foreign,
+                       fmt::format("node {} comes with another data directory than before: what "
+                                   "the first one promised is lost, so this one does not count",
+                                   node.value()));
+    }
+    if (members_.pins.size() == pins_max) {
+        co_return fail(
+            Errc::too_large,
+            fmt::format("{} nodes have belonged to this cluster, more are not kept", pins_max));
+    }
+    Members members = members_;
+    members.pins.insert(members.pins.begin() + (at - members_.pins.begin()), {node, store});
+    KV_CO_CHECK(co_await io::replace_file(*reactor_, path_, members_name, encode_members(members)));
+    members_ = std::move(members);
+    co_return Status{};
+}
+
+std::optional<StoreId> DataDirectory::pinned(NodeId node) const noexcept {
+    const auto at = std::ranges::find(members_.pins, node, &Pin::node);
+    if (at == members_.pins.end()) return std::nullopt;
+    return at->store;
 }
 
 io::Task<Status> DataDirectory::note_segments(io::Reactor& reactor,

@@ -3,71 +3,51 @@
 /// The data directory of a node: who it belongs to, and that nobody else uses it.
 ///
 ///     <data_dir>/LOCK       locked while a process uses the directory
-///     <data_dir>/identity   below; replaced as a whole at each start
+///     <data_dir>/identity   whose it is (engine/node/identity.h); replaced at each start
+///     <data_dir>/members    of a cluster of several nodes: with whom (same header)
 ///     <data_dir>/wal/       segments (engine/wal/segment.h)
-///
-/// The identity file, little-endian, 4096 bytes:
-///
-///     0  u64  magic         "KVSTORE1"
-///     8  u16  version       2
-///    10  u16  0
-///    12  u32  shards        of the cluster; fixed when it was formed
-///    16  u64  cluster id, high     24  u64  cluster id, low
-///    32  u64  store id, high       40  u64  store id, low    random, made with the directory
-///    48  u64  node id
-///    56  u64  boot          one more at each start; the WAL's epoch
-///    64  u64  hash secret   of the cluster; seeds the key hash
-///    72  u64  features      bits that a reader must know; unknown ones are refused
-///    80  u64  generation    of the WAL files: one core count each
-///    88  u32  cores
-///    92  u32  0
-///    96  u64  segment       for each core: newest of its log when the node last became ready;
-///                           0: it never did
-///        zeros
-///  4088  u64  checksum      XXH3-64 of bytes 0..4087
+///     <data_dir>/snapshots/ snapshots (engine/snapshot/format.h)
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/node/identity.h"
 #include "io/file.h"
-#include "proto/base/ids.h"
+#include "io/semaphore.h"
 
 namespace kv {
 
-struct Identity {
-    StoreId cluster;
-    StoreId store;
-    NodeId node;
-    std::uint32_t shards = 0;
-    std::uint64_t boot = 0;
-    std::uint64_t hash_secret = 0;
-    std::uint64_t features = 0;
-    std::uint64_t generation = 1;
-    std::vector<SegmentSeq> segments = std::vector<SegmentSeq>(1);  ///< by core
-
-    std::uint16_t cores() const noexcept { return static_cast<std::uint16_t>(segments.size()); }
-};
-
-inline constexpr std::size_t identity_bytes = 4096;
-/// Of a node.
-inline constexpr std::uint16_t cores_max = 256;
-std::string encode_identity(const Identity& identity);
-/// Errors: `damaged`; `foreign`, a newer version or an unknown feature.
-Result<Identity> decode_identity(std::string_view bytes, const std::string& path);
+/// Whether other nodes are listed beside this one.
+enum class Company : std::uint8_t { alone, cluster };
 
 class DataDirectory {
 public:
     /// Makes the directory if there is none, locks it, reads its identity or makes a new one with
-    /// `node`, `shards` and `cores`, and counts the start. An identity that was made with another
-    /// number of cores keeps it: its log is to be brought into a new generation. Files of other
-    /// generations are removed: a crash left them. Errors, each one sentence that says what to do:
-    /// `locked`; `foreign`, another node id or version; `damaged`; `no_space`; `io`.
+    /// `node`, `shards` and `cores`, and counts the start. A new one that is alone is the member of
+    /// a cluster of its own at once; one of several is empty until form(). An identity that was
+    /// made with another number of cores keeps it: its log is to be brought into a new generation.
+    /// Files of other generations are removed: a crash left them. Errors, each one sentence that
+    /// says what to do: `locked`; `foreign`, another node id, version or company; `damaged`;
+    /// `no_space`; `io`.
     io::Task<Status> open(io::Reactor& reactor, std::string path, NodeId node, std::uint32_t shards,
-                          std::uint16_t cores);
+                          std::uint16_t cores, Company company = Company::alone);
     /// Locks a directory that is there and reads its identity; writes nothing. Errors: `locked`,
     /// `not_found`, `foreign`, `damaged`, `io`.
     io::Task<Status> open_to_look(io::Reactor& reactor, std::string path);
+    /// The empty directory is to be part of `cluster` with the others of `formed`, whose stores it
+    /// pins. Durable on return; after an error it may or may not be. `formed` has this node.
+    io::Task<Status> form(StoreId cluster, Configuration formed);
+    /// What is forming has formed: from now on this node votes. As durable as form().
+    io::Task<Status> become_member();
+    /// Pins the store of a node that came later. Durable on return. Errors: `foreign`, another one
+    /// is pinned; `too_large`, pins_max are; `no_space`, `io`: nothing is pinned yet.
+    io::Task<Status> pin(NodeId node, StoreId store);
+    /// The one store under which `node` may take part; nothing: none was pinned.
+    std::optional<StoreId> pinned(NodeId node) const noexcept;
+    /// Of a directory that is forming or member of a cluster of several nodes; else without any.
+    const Members& members() const noexcept { return members_; }
+
     /// Remembers that the logs have reached `segments`, by core: should one be gone at a later
     /// start, the log has lost acknowledged data.
     io::Task<Status> note_segments(io::Reactor& reactor, std::vector<SegmentSeq> segments);
@@ -80,17 +60,26 @@ public:
     std::string wal_directory() const { return path_ + "/wal"; }
     std::string snapshot_directory() const { return path_ + "/snapshots"; }
     bool created() const noexcept { return created_; }
+    /// The directory is one of several nodes', whatever its membership.
+    bool is_of_cluster() const noexcept { return (identity_.features & feature_cluster) != 0; }
 
 private:
     io::Task<Status> take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
-                          std::uint16_t cores);
+                          std::uint16_t cores, Company company);
+    io::Task<Status> read_members();
+    io::Task<Status> pin_alone(NodeId node, StoreId store);
+    /// Makes `identity` durable, and then the one in force.
+    io::Task<Status> write_identity(Identity identity);
     io::Task<Status> lock(io::Reactor& reactor, std::uint32_t open_flags);
     io::Task<Status> make_new(io::Reactor& reactor, NodeId node, std::uint32_t shards,
-                              std::uint16_t cores);
+                              std::uint16_t cores, Company company);
 
+    io::Reactor* reactor_ = nullptr;
     std::string path_;
     io::File lock_;
     Identity identity_;
+    Members members_;
+    std::unique_ptr<io::Semaphore> one_pin_;  ///< at a time: each replaces the file
     bool created_ = false;
 };
 

@@ -124,7 +124,10 @@ TEST(Configuration, WhatIsWrongOnTheCommandLineIsOneSentence) {
         {{"--set", "client.prot=1"}, "did you mean \"client.port\"?"},
         {{"--set", "client.port"}, "expected key=value"},
         {{"--engine", "rocksdb"}, "there is one engine"},
-        {{"--raft-port", "0"}, "--raft-port"},
+        {{"--raft-port", "0"}, "--raft-port: peer.port: expected an integer from 1"},
+        {{"--peers", "2:127.0.0.1:7002"}, "--peers: \"2:127.0.0.1:7002\": expected id:host:"},
+        {{"--peers", "2:10.0.0.2:7001:6379"}, "set peer.insecure = true"},
+        {{"--peers", "2:127.0.0.1:7001:6380"}, "127.0.0.1:7001 is listed twice"},
         {{"--set", "wal.segment_bytes=1MiB", "--set", "wal.batch_bytes_max=256KiB"},
          "limits.value_bytes_max: 1MiB is more than a quarter of wal.segment_bytes"},
     };

@@ -72,14 +72,24 @@ pipeline_max = 7
 pipeline_bytes_max = 8192
 [cluster]
 shards = 4
+leaders = "together"
 [[cluster.nodes]]
 id = 3
 host = "a"
+peer_port = 8001
+client_port = 7000
 [[cluster.nodes]]
 id = 4
 host = "b"
 peer_port = 1
 client_port = 2
+[peer]
+bind = "::"
+port = 8001
+insecure = true
+[raft]
+heartbeat_interval = "20ms"
+election_timeout = "1s"
 [limits]
 value_bytes_max = "4KiB"
 request_bytes_max = "1MiB"
@@ -112,8 +122,11 @@ format = "logfmt"
                        .pipeline_bytes_max = 8_KiB};
     expected.cluster = {
         .shards = 4,
-        .nodes = {{.id = NodeId(3), .host = "a"},
+        .leaders = Leaders::together,
+        .nodes = {{.id = NodeId(3), .host = "a", .peer_port = 8001, .client_port = 7000},
                   {.id = NodeId(4), .host = "b", .peer_port = 1, .client_port = 2}}};
+    expected.peer = {.bind = "::", .port = 8001, .insecure = true};
+    expected.raft = {.heartbeat_interval = 20ms, .election_timeout = 1s};
     expected.limits = {.value_bytes_max = 4_KiB, .request_bytes_max = 1_MiB, .keys_reply_max = 9};
     expected.wal = {.segment_bytes = 16_KiB,
                     .sync = WalSync::fdatasync,
@@ -217,11 +230,23 @@ const Case cases[] = {
     {"own_id_missing", "[[cluster.nodes]]\nid = 2\nhost = \"a\"\n",
      "f.toml:1: cluster.nodes: node.id 1 is not among them"},
     {"same_node_twice",
-     "[[cluster.nodes]]\nid = 1\nhost = \"a\"\n[[cluster.nodes]]\nid = 1\nhost = \"a\"\n",
-     "f.toml:1: cluster.nodes: id 1 is listed twice\n"
-     "f.toml:1: cluster.nodes: a:7001 is listed twice"},
+     "[[cluster.nodes]]\nid = 1\nhost = \"::1\"\n[[cluster.nodes]]\nid = 1\nhost = \"::1\"\n",
+     "f.toml:4: cluster.nodes: id 1 is listed twice\n"
+     "f.toml:4: cluster.nodes: ::1:6379 is listed twice\n"
+     "f.toml:4: cluster.nodes: ::1:7001 is listed twice"},
     {"one_port_for_two", "[[cluster.nodes]]\nid = 1\nhost = \"a\"\nclient_port = 7001\n",
      "f.toml:1: cluster.nodes: node 1 has port 7001 for peers and clients"},
+    {"boolean_in_quotes", "[peer]\ninsecure = \"true\"\n",
+     "f.toml:2: peer.insecure: expected true or false, found \"true\""},
+    {"boolean_as_number", "[peer]\ninsecure = 1\n",
+     "f.toml:2: peer.insecure: expected true or false, found 1"},
+    {"leaders", "[cluster]\nleaders = \"all\"\n",
+     R"(f.toml:2: cluster.leaders: expected "spread" or "together", found "all")"},
+    {"election_and_heartbeat", "[raft]\nheartbeat_interval = \"100ms\"\n",
+     "f.toml: raft.election_timeout: 300ms is less than 4 of raft.heartbeat_interval (100ms); "
+     "expected at least 400ms"},
+    {"election_and_heartbeat_equal",
+     "[raft]\nheartbeat_interval = \"100ms\"\nelection_timeout = \"400ms\"\n", ""},
     {"all_errors_by_line", "[wal]\nsync = 1\n[client]\nprt = 1\nport = -1\n[node]\nid = true\n",
      "f.toml:2: wal.sync: expected \"auto\", \"dsync\" or \"fdatasync\", found 1\n"
      "f.toml:4: unknown key \"client.prt\"; did you mean \"client.port\"?\n"
@@ -234,6 +259,175 @@ TEST_P(ConfigTable, SaysWhatIsWrong) {
 }
 INSTANTIATE_TEST_SUITE_P(Table, ConfigTable, testing::ValuesIn(cases),
                          [](const auto& test) { return std::string(test.param.name); });
+
+/// A file for node 1 at 127.0.0.1:7001:6379, and what `more` says. Its nodes begin in line 5.
+std::string cluster_file(std::string_view more, std::string_view before = "") {
+    return std::string("#\n#\n#\n") + std::string(before) +
+           "\n[[cluster.nodes]]\nid = 1\nhost = \"127.0.0.1\"\n" + std::string(more);
+}
+std::string node_table_of(int id, std::string_view host, int peer_port = 7001,
+                          int client_port = 6379) {
+    return "[[cluster.nodes]]\nid = " + std::to_string(id) + "\nhost = \"" + std::string(host) +
+           "\"\npeer_port = " + std::to_string(peer_port) +
+           "\nclient_port = " + std::to_string(client_port) + "\n";
+}
+
+TEST(ConfigNodes, ThreeOnLoopbackAreRight) {
+    const std::string toml =
+        cluster_file(node_table_of(2, "127.0.0.2") + node_table_of(3, "127.0.0.1", 7003, 6383));
+    EXPECT_EQ(errors_of(toml), "");
+    const Result<Config> config = parse_config(toml, "f.toml");
+    ASSERT_TRUE(config);
+    EXPECT_TRUE(has_peers(*config));
+    EXPECT_TRUE(config_warnings(*config).empty());
+    EXPECT_FALSE(has_peers(Config{}));
+}
+
+TEST(ConfigNodes, OneNodeAloneNeedsNoneOfWhatTheOthersWouldNeed) {
+    const std::string toml = "[client]\nport = 0\n" + node_table_of(1, "db1.example", 9, 10);
+    EXPECT_EQ(errors_of(toml), "");
+    EXPECT_FALSE(has_peers(*parse_config(toml, "f.toml")));
+}
+
+TEST(ConfigNodes, MistakesAreNamedWithTheLineOfTheirNode) {
+    const auto line_8 = [](std::string_view text) {
+        return "f.toml:8: cluster.nodes: " + std::string(text);
+    };
+    EXPECT_EQ(errors_of(cluster_file(node_table_of(1, "127.0.0.2"))),
+              line_8("id 1 is listed twice"));
+    EXPECT_EQ(errors_of(cluster_file(node_table_of(2, "127.0.0.1", 7001, 6380))),
+              line_8("127.0.0.1:7001 is listed twice"));
+    EXPECT_EQ(errors_of(cluster_file(node_table_of(2, "127.0.0.1", 7002, 6379))),
+              line_8("127.0.0.1:6379 is listed twice"));
+    EXPECT_EQ(errors_of(cluster_file(node_table_of(2, "127.0.0.1", 6379, 6380))),
+              line_8("127.0.0.1:6379 is listed twice"));
+    for (const char* host : {"0.0.0.0", "::"})
+        EXPECT_EQ(errors_of(cluster_file(node_table_of(2, host))),
+                  line_8("nobody can connect to " + std::string(host) +
+                         "; expected the address at which the others reach node 2"));
+    // Said for the first, once.
+    for (const char* host : {"10.0.0.2", "db2.example", "fe80::1"})
+        EXPECT_EQ(errors_of(cluster_file(node_table_of(2, host) + node_table_of(3, "10.0.0.3"))),
+                  line_8(std::string(host) +
+                         " is not loopback, and what nodes say to each other is not encrypted "
+                         "yet: set peer.insecure = true if nobody else can reach that network"));
+    for (const char* host : {"127.9.9.9", "::1", "localhost"})
+        EXPECT_EQ(errors_of(cluster_file(node_table_of(2, host) + node_table_of(3, "127.0.0.3"))),
+                  "");
+}
+
+TEST(ConfigNodes, TheOwnEntryIsWhatTheNodeListensOn) {
+    const std::string others = node_table_of(2, "127.0.0.2") + node_table_of(3, "127.0.0.3");
+    EXPECT_EQ(errors_of(cluster_file(others, "client.port = 6380")),
+              "f.toml:5: cluster.nodes: node 1 is this one and has client_port 6379, but "
+              "client.port is 6380: make them equal");
+    EXPECT_EQ(errors_of(cluster_file(others, "peer.port = 7002")),
+              "f.toml:5: cluster.nodes: node 1 is this one and has peer_port 7001, but peer.port "
+              "is 7002: make them equal");
+    EXPECT_EQ(errors_of(cluster_file(others, "node.id = 4")),
+              "f.toml:5: cluster.nodes: node.id 4 is not among them");
+    EXPECT_EQ(errors_of(cluster_file(others, "peer.bind = \"0.0.0.0\"")),
+              "f.toml:4: peer.bind: 0.0.0.0 is not loopback, and what nodes say to each other is "
+              "not encrypted yet: set peer.insecure = true if nobody else can reach that network");
+    const std::string insecure = "peer.insecure = true\n";
+    EXPECT_EQ(errors_of(insecure + node_table_of(1, "10.0.0.1") + others),
+              "f.toml: peer.bind: 127.0.0.1 is loopback, but the other nodes are to reach this one "
+              "at 10.0.0.1; expected its address there, or \"0.0.0.0\"");
+    EXPECT_EQ(
+        errors_of(insecure + "peer.bind = \"10.0.0.1\"\n" + node_table_of(1, "10.0.0.1") + others),
+        "");
+}
+
+TEST(ConfigNodes, AtMostSevenAndAnEvenNumberIsWarnedAbout) {
+    std::string more;
+    for (int id = 2; id <= 8; ++id) {
+        more += node_table_of(id, "127.0.0." + std::to_string(id));
+        const Result<Config> config = parse_config(cluster_file(more), "f.toml");
+        ASSERT_EQ(config.has_value(), id <= 7) << id;
+        if (!config) break;
+        const std::vector<std::string> warnings = config_warnings(*config);
+        EXPECT_EQ(warnings.size(), id % 2 == 0 ? 1u : 0u) << id;
+        if (id == 4) {
+            EXPECT_EQ(warnings.at(0),
+                      "cluster.nodes: 4 nodes survive the loss of 1, as 3 would: an odd number is "
+                      "as safe with one node less");
+        }
+    }
+    EXPECT_EQ(errors_of(cluster_file(more)),
+              "f.toml:38: cluster.nodes: 8 nodes are listed; expected 3, 5 or 7");
+}
+
+TEST(ConfigNodes, AnAddressWhereClientsDoNotReachTheNodeIsWarnedAbout) {
+    const std::string toml = "peer.insecure = true\npeer.bind = \"0.0.0.0\"\n" +
+                             node_table_of(1, "10.0.0.1") + node_table_of(2, "10.0.0.2") +
+                             node_table_of(3, "10.0.0.3");
+    const Result<Config> config = parse_config(toml, "f.toml");
+    ASSERT_TRUE(config) << config.error().text();
+    ASSERT_EQ(config_warnings(*config).size(), 1u);
+    EXPECT_EQ(config_warnings(*config)[0],
+              "client.bind: 127.0.0.1 is loopback, but the other nodes send clients to "
+              "10.0.0.1:6379");
+}
+
+/// What is wrong with --peers, or with the configuration that it makes.
+std::string errors_of_peers(Config& config, std::string_view peers) {
+    Status status = set_peers(config, peers);
+    if (status) status = check_config(config);
+    return status ? "" : status.error().text();
+}
+
+TEST(ConfigPeers, TheSeedsFlagMakesTheListAndLeadersTogether) {
+    Config config;
+    config.node.id = NodeId(2);
+    config.client.bind = "127.0.0.2";
+    EXPECT_EQ(errors_of_peers(config, "3:127.0.0.1:7003:6381,1:127.0.0.1:7002:6380"), "");
+    const std::vector<ClusterNode> expected = {
+        {.id = NodeId(1), .host = "127.0.0.1", .peer_port = 7002, .client_port = 6380},
+        {.id = NodeId(2), .host = "127.0.0.2", .peer_port = 7001, .client_port = 6379},
+        {.id = NodeId(3), .host = "127.0.0.1", .peer_port = 7003, .client_port = 6381}};
+    EXPECT_EQ(config.cluster.nodes, expected);
+    EXPECT_EQ(config.cluster.leaders, Leaders::together);
+    EXPECT_EQ(config.peer.bind, "127.0.0.2");
+    // The same as a file would have it.
+    const Result<Config> again = parse_config(print_config(config), "printed");
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(*again, config);
+}
+
+TEST(ConfigPeers, NoneIsASingleNode) {
+    Config config;
+    EXPECT_EQ(errors_of_peers(config, ""), "");
+    EXPECT_EQ(config, Config{});
+}
+
+TEST(ConfigPeers, ANodeThatListensEverywhereIsToldWhereItIs) {
+    Config config;
+    config.client.bind = "0.0.0.0";
+    config.peer.insecure = true;
+    EXPECT_EQ(errors_of_peers(config, "2:10.0.0.2:7001:6379"),
+              "the other nodes cannot reach this one at 0.0.0.0: give its own address with --host, "
+              "or list it in --peers, too");
+    EXPECT_EQ(errors_of_peers(config, "1:10.0.0.1:7001:6379,2:10.0.0.2:7001:6379"), "");
+    EXPECT_EQ(config.peer.bind, "0.0.0.0");
+    EXPECT_EQ(config.cluster.nodes[0].host, "10.0.0.1");
+}
+
+TEST(ConfigPeers, AMistakeIsShown) {
+    for (const char* one :
+         {"2", "2:a", "2:a:1", "2:a:1:2:3", "0:a:1:2", "4294967296:a:1:2", "x:a:1:2", "2::1:2",
+          "2:a:0:2", "2:a:1:65536", "2:a:1:", "", " 2:a:1:2", "2:::1:7001:6379"}) {
+        Config config;
+        const std::string text = std::string(one) + ",3:127.0.0.1:7003:6383";
+        EXPECT_EQ(errors_of_peers(config, text),
+                  '"' + std::string(one) +
+                      "\": expected id:host:raft_port:client_port, with a comma between nodes "
+                      "(IPv6 addresses: [[cluster.nodes]] of a file)");
+        EXPECT_EQ(config, Config{});
+    }
+    Config config;
+    EXPECT_EQ(errors_of_peers(config, "2:127.0.0.1:7001:6380,3:127.0.0.1:7003:6381"),
+              "cluster.nodes: 127.0.0.1:7001 is listed twice");
+}
 
 TEST(Config, BrokenTomlIsRefusedWithItsLine) {
     EXPECT_TRUE(errors_of("[node]\nid = \n").starts_with("f.toml:2: ")) << errors_of("[node]\nid=");
@@ -266,6 +460,11 @@ TEST(Config, OverridesTakePlainText) {
     EXPECT_TRUE(set_key(config, "limits.value_bytes_max", "4096"));
     EXPECT_TRUE(set_key(config, "commit_timeout", "1s"));
     EXPECT_TRUE(set_key(config, "log.level", "error"));
+    EXPECT_TRUE(set_key(config, "peer.insecure", "true"));
+    EXPECT_TRUE(config.peer.insecure);
+    EXPECT_TRUE(set_key(config, "peer.insecure", "false"));
+    EXPECT_FALSE(config.peer.insecure);
+    EXPECT_FALSE(set_key(config, "peer.insecure", "yes"));
     EXPECT_EQ(config.client.port, 7000);
     EXPECT_EQ(config.client.bind, "0.0.0.0");
     EXPECT_EQ(config.wal.segment_bytes, 128_MiB);
