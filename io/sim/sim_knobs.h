@@ -42,8 +42,8 @@ struct Latency {
     }
 };
 
-/// A time of the given mean, mostly shorter and now and then many times longer: exponential, but for
-/// being uniform between the points at which the odds halve. A mean of zero: always zero.
+/// A time of the given mean, mostly shorter and now and then many times longer: exponential, but
+/// uniform between the points at which the odds halve. A mean of zero: always zero.
 struct Exponential {
     Duration mean{};
 

@@ -19,9 +19,9 @@
 /// Cuts. Each direction between two nodes may be cut (SimCut, io/sim/sim_partition.h). In a clog or
 /// a blackhole nothing arrives: no bytes, ends, resets or attempts; and since acknowledgements do
 /// not arrive either, the other direction stalls, too, when its window is full. When the cut ends,
-/// a connection that has lost bytes or its end goes on, by repetition; after a blackhole it may also
-/// break or be silent for good, as knobs say. A lost reset is not repeated: a peer may be half open
-/// until it sends something. A connection may also fall silent without a cut.
+/// a connection that has lost bytes or its end goes on, by repetition; after a blackhole it may
+/// also break or be silent for good, as knobs say. A lost reset is not repeated: a peer may be half
+/// open until it sends something. A connection may also fall silent without a cut.
 ///
 /// The link table has one row per ordered pair of nodes.
 
