@@ -286,8 +286,9 @@ FaultPlan make_fault_plan(std::uint64_t seed, FaultProfile profile, const FaultK
         const auto fault_class = static_cast<FaultClass>(i);
         if (in_profile(profile, fault_class, seed)) maker.make(fault_class);
     }
-    std::stable_sort(plan.faults.begin(), plan.faults.end(),
-                     [](const Fault& a, const Fault& b) { return a.at < b.at; });
+    std::sort(plan.faults.begin(), plan.faults.end(), [](const Fault& a, const Fault& b) {
+        return a.at != b.at ? a.at < b.at : a.number < b.number;
+    });
     return plan;
 }
 

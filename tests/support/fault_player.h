@@ -1,7 +1,7 @@
 #pragma once
 
-/// Lets the faults of a plan befall a simulated world, heals it at the end, and keeps the books that
-/// a test of liveness needs: since when a majority of the nodes could have made progress.
+/// Lets the faults of a plan befall a simulated world, heals it at the end, and keeps the books
+/// that a test of liveness needs: since when a majority of the nodes could have made progress.
 
 #include <functional>
 #include <map>

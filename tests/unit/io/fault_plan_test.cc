@@ -9,6 +9,7 @@
 #include "io/frame_pool.h"
 #include "tests/support/fault_player.h"
 #include "tests/support/gossip_cluster.h"
+#include "tests/support/swarm_knobs.h"
 
 namespace kv {
 namespace {
@@ -150,7 +151,7 @@ struct Life {
 };
 
 Life play(std::uint64_t seed, FaultProfile profile, std::size_t nodes = 3) {
-    io::GossipCluster cluster(seed, nodes, {}, 2);
+    io::GossipCluster cluster(seed, nodes, swarm_knobs(seed), 2);
     GossipHost host(cluster);
     FaultKnobs knobs = knobs_for(nodes);
     knobs.wipes_max = 1;

@@ -297,6 +297,34 @@ TEST(SimMachine, AWipedDiskIsEmpty) {
     EXPECT_TRUE(process.run(write_file(process.reactor(), "data/a", &took, &world)));
 }
 
+Task<void> write_for_ever(Reactor& reactor, std::uint64_t* files, SimWorld* world) {
+    while (true) {
+        Duration took{};
+        co_await write_file(reactor, "data/" + std::to_string(*files), &took, world);
+        ++*files;
+    }
+}
+
+TEST(SimMachine, EachNodeCrashesAtAnIoPointOfItsOwn) {
+    for (std::uint64_t point = 0; point < 60; ++point) {
+        SimWorld world(1);
+        add_two(world);
+        SimProcess first(world, n1);
+        SimProcess second(world, n2);
+        std::uint64_t files[2] = {};
+        int crashes = 0;
+        world.crash_at(n1, point, Crash::power_subset_torn, [&] { ++crashes; });
+        world.crash_at(n2, 60 - point, Crash::process, [&] { ++crashes; });
+        first.reactor().spawn(write_for_ever(first.reactor(), &files[0], &world));
+        second.reactor().spawn(write_for_ever(second.reactor(), &files[1], &world));
+        ASSERT_TRUE(world.run_until([&] { return crashes == 2; }, 10s));
+        EXPECT_EQ(world.disk(n1).io_points(), point);
+        EXPECT_EQ(world.disk(n2).io_points(), 60 - point);
+        EXPECT_TRUE(point >= 58 || world.disk(n2).visible("data/0").has_value());
+    }
+    EXPECT_EQ(FramePool::live(), 0);
+}
+
 TEST(SimMachine, DisksOfNodesAreIndependent) {
     for (const Crash kind : all_crashes) {
         SimWorld world(1);
