@@ -81,7 +81,7 @@ public:
     std::int32_t drift_ppm(NodeId node);
 
     // Pauses, as by SIGSTOP: no turns for a while, then everything that has come meanwhile at once.
-    // Disks and connections go on. The world's next look at a core that is in a turn is after it.
+    // The kernel goes on: disks, connections, doorbells. A pause of one that is paused extends it.
     void pause(NodeId node, Duration time);
     void pause_core(NodeId node, CoreId core, Duration time);
     void resume(NodeId node);
