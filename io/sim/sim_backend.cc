@@ -32,7 +32,9 @@ SimBackend::SimBackend(SimWorld& world, SimNode& node, CoreId core, std::uint32_
       core_(core),
       number_(number),
       prng_(Prng::split(seed, "core", node.id.value(), node.boots << 16 | core.value())),
+      chances_(Prng::split(seed, "chances", node.id.value(), node.boots << 16 | core.value())),
       turns_(Prng::split(seed, "turns", node.id.value(), node.boots << 16 | core.value())),
+      stalls_(Prng::split(seed, "stalls", node.id.value(), node.boots << 16 | core.value())),
       entropy_(Prng::split(seed, "entropy", node.id.value(), node.boots << 16 | core.value())) {
     const SimCoreKnobs& knobs = world.knobs().core;
     const std::uint64_t count = prng_.between(knobs.buffers_min, knobs.buffers_max);
@@ -47,10 +49,10 @@ NodeId SimBackend::node() const noexcept {
     return node_.id;
 }
 Instant SimBackend::now() noexcept {
-    return world_.now();
+    return Instant(Duration(node_.mono.read(world_.now())));
 }
 std::int64_t SimBackend::wall_ns() noexcept {
-    return node_.wall_base_ns + world_.now().time_since_epoch().count();
+    return node_.wall.read(world_.now());
 }
 
 void SimBackend::fill_entropy(MutableBytes out) noexcept {
@@ -180,6 +182,10 @@ void SimBackend::on_effect(SimFlight name) {
     }
     const OpRequest& request = flight->op->request();
     if (flight->on_disk) {
+        if (node_.disk_hangs(world_.now())) {
+            node_.hanging.push_back(name);
+            return;
+        }
         check_bytes(*flight, "before its use");
         finish(name, node_.disk.take_effect(request, flight->ticket, node_.fds));
         return;
@@ -243,8 +249,8 @@ void SimBackend::on_cancel(SimFlight name) {
     } else if (code == OpCode::connect) {
         network.cancel_connect(name);
         finish(name, -ECANCELED);
-    } else if (flight->on_disk && code != OpCode::close &&
-               odds(prng_, node_.disk.knobs().cancel_per_million)) {
+    } else if (flight->on_disk && code != OpCode::close && !node_.disk_hangs(world_.now()) &&
+               odds(chances_, node_.disk.knobs().cancel_per_million)) {
         finish(name, -ECANCELED);
     }
 }
@@ -305,7 +311,7 @@ void SimBackend::gather_received(Flight& flight, SimFlight name) {
     Delivery delivery{name.place, 0, {}};
     while (!flight.done && network.has_news(flight.target)) {
         // A cancellation overtakes what has arrived, or not.
-        if (flight.canceled && prng_.below(2) == 0) break;
+        if (flight.canceled && chances_.below(2) == 0) break;
         const std::int32_t id = take_buffer();
         if (id < 0) {
             delivery.result = -ENOBUFS;
@@ -321,7 +327,7 @@ void SimBackend::gather_received(Flight& flight, SimFlight name) {
             flight.done = true;
             break;
         }
-        flight.done = odds(prng_, world_.knobs().core.multishot_end_per_million);
+        flight.done = odds(chances_, world_.knobs().core.multishot_end_per_million);
         delivery.completion = {!flight.done, true, buffer_id};
         if (flight.done) break;
         deliveries_.push_back(delivery);
@@ -348,7 +354,7 @@ void SimBackend::gather_accepted(Flight& flight, SimFlight name) {
         } else {
             delivery.result = network.accept(flight.target, name, node_.fds);
             if (delivery.result == -EAGAIN) return;
-            flight.done = odds(prng_, world_.knobs().core.multishot_end_per_million);
+            flight.done = odds(chances_, world_.knobs().core.multishot_end_per_million);
             delivery.completion.more = !flight.done;
         }
         deliveries_.push_back(delivery);
@@ -408,7 +414,7 @@ void SimBackend::on_doorbell() {
 
 /// Has the world look at this core at `when`, or as soon as it is free.
 void SimBackend::look_at(Instant when) {
-    when = std::max(when, busy_until_);
+    when = std::max(when, free_at());
     if (!looks_.empty() && looks_.back() <= when) return;  // that look will schedule the next
     looks_.push_back(when);
     SimEvent event;
@@ -418,10 +424,16 @@ void SimBackend::look_at(Instant when) {
     world_.schedule(event);
 }
 
+/// The same for a point of this machine's monotonic clock.
+void SimBackend::look_at_local(Instant when) {
+    const Instant at = node_.mono.when(when.time_since_epoch().count());
+    look_at(std::max(at, world_.now()));
+}
+
 Duration SimBackend::turn_time() {
     const SimCoreKnobs& knobs = world_.knobs().core;
-    if (odds(turns_, knobs.stall_per_million)) return knobs.stall.draw(turns_);
-    return knobs.turn.draw(turns_);
+    const Duration turn = knobs.turn.draw(turns_);
+    return odds(stalls_, knobs.stall_per_million) ? knobs.stall.draw(stalls_) : turn;
 }
 
 void SimBackend::abandon_all() noexcept {

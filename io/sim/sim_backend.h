@@ -8,6 +8,7 @@
 /// are the same at the submission, at that moment and at the completion is checked: "buffer changed
 /// in flight".
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -83,6 +84,8 @@ private:
     void finish(SimFlight name, std::int32_t result);
     void try_send(Flight& flight, SimFlight name);
     void look_at(Instant when);
+    void look_at_local(Instant when);
+    Instant free_at() const noexcept { return std::max(busy_until_, paused_until_); }
     void on_doorbell();
     bool has_due() const noexcept { return !due_.empty() || rung_; }
     Duration turn_time();
@@ -104,7 +107,9 @@ private:
     std::uint32_t number_;  ///< in the world's table
     Reactor* reactor_ = nullptr;
     Prng prng_;
+    Prng chances_;
     Prng turns_;
+    Prng stalls_;
     Prng entropy_;
     std::vector<Flight> flights_;
     std::vector<std::uint32_t> free_places_;
@@ -117,6 +122,7 @@ private:
     std::vector<std::uint16_t> free_buffers_;
     std::vector<Instant> looks_;  ///< scheduled looks, the next one last
     Instant busy_until_{};
+    Instant paused_until_{};
     bool asleep_ = false;  ///< waits, and other cores have to ring
     bool rung_ = false;    ///< another core has ended this one's wait
     bool dead_ = false;

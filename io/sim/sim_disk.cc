@@ -17,6 +17,8 @@ bool aligned(const OpRequest& request) noexcept {
 SimDisk::SimDisk(std::uint64_t seed, NodeId node, const SimDiskKnobs& knobs)
     : knobs_(knobs),
       timing_(Prng::split(seed, "disk.timing", node.value())),
+      tails_(Prng::split(seed, "disk.tails", node.value())),
+      slow_(Prng::split(seed, "disk.slow", node.value())),
       effects_(Prng::split(seed, "disk.effects", node.value())),
       crashes_(Prng::split(seed, "disk.crashes", node.value())) {}
 
@@ -50,7 +52,8 @@ Duration SimDisk::submit(const OpRequest& request, SimDiskTicket& ticket, const 
         case OpCode::send:
         case OpCode::end_sending: KV_UNREACHABLE("not an operation on a disk");
     }
-    if (odds(timing_, knobs_.tail_per_million)) latency += knobs_.tail.draw(timing_);
+    if (odds(tails_, knobs_.tail_per_million)) latency += knobs_.tail.draw(tails_);
+    latency += knobs_.slow.draw(slow_);
     if (!faults_.empty()) strike(request, ticket, latency);
     return latency;
 }

@@ -24,6 +24,7 @@
 ///     block_bytes alignment of offset, length and address, else -EINVAL; their short transfers
 ///     are whole blocks.
 ///   - Rules (SimFault): an error or a stall for the n-th matching operation.
+/// Slow as a whole: `slow` in the knobs. It may hang, too: see SimWorld::hang_disk.
 ///
 /// Crashes. Operations in flight first take effect or not, by chance; a write in flight may do so
 /// in part. Locks and descriptors are gone. Then:
@@ -95,6 +96,8 @@ public:
     void clear_faults() noexcept { faults_.clear(); }
     std::uint64_t used_bytes() const noexcept { return used_bytes_; }
     void set_capacity(std::uint64_t bytes) noexcept { knobs_.capacity_bytes = bytes; }
+    /// Another disk in its place, empty. No process runs.
+    void wipe();
 
     // Test hooks. Absent: no such file.
     std::optional<std::string> visible(std::string_view path) const;
@@ -149,6 +152,8 @@ private:
 
     SimDiskKnobs knobs_;
     Prng timing_;
+    Prng tails_;
+    Prng slow_;
     Prng effects_;
     Prng crashes_;
     SimNames names_;

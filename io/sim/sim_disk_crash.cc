@@ -43,6 +43,12 @@ void SimDisk::crash(Crash kind, std::span<InFlight> in_flight, SimFds& fds) {
     }
 }
 
+void SimDisk::wipe() {
+    names_ = SimNames{};
+    files_.clear();
+    used_bytes_ = 0;
+}
+
 void SimDisk::finish_by_chance(const InFlight& op, Crash kind, SimFds& fds) {
     const OpRequest& request = *op.request;
     SimDiskTicket& ticket = *op.ticket;

@@ -37,6 +37,19 @@ enum class SimEventKind : std::uint8_t {
     window,   ///< the peer has made room
 };
 
+/// Kinds in the trace, beside the codes of operations.
+enum SimTrace : std::uint64_t {
+    trace_turn = 100,
+    trace_network = 200,  ///< and the kind of the event
+    trace_crash = 300,
+    trace_boot,
+    trace_wipe,
+    trace_hang,
+    trace_clock,
+    trace_pause,
+    trace_cut,
+};
+
 struct SimEvent {
     Instant at{};
     std::uint64_t sequence = 0;

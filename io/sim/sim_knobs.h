@@ -42,6 +42,21 @@ struct Latency {
     }
 };
 
+/// A time of the given mean, mostly shorter and now and then many times longer: exponential, but
+/// uniform between the points at which the odds halve. A mean of zero: always zero.
+struct Exponential {
+    Duration mean{};
+
+    Duration draw(Prng& prng) const noexcept {
+        if (mean <= Duration::zero()) return {};
+        // Doublings by coin tosses, uniform within one: 1.5 of them on average.
+        const int doublings = std::countl_zero(prng.next() | 1);
+        const auto step = static_cast<std::uint64_t>(mean.count()) * 2 / 3;
+        return Duration(static_cast<std::int64_t>(static_cast<std::uint64_t>(doublings) * step +
+                                                  prng.below(step + 1)));
+    }
+};
+
 /// True `per_million` times in a million. Draws only when it can be true.
 inline bool odds(Prng& prng, std::uint32_t per_million) noexcept {
     return per_million != 0 && prng.below(1'000'000) < per_million;
@@ -55,6 +70,7 @@ struct SimDiskKnobs {
     /// A slow operation among fast ones.
     std::uint32_t tail_per_million = 1'000;
     Latency tail{10ms, 100ms};
+    Exponential slow{};  ///< on top, for every operation: a disk that is slow as a whole
     std::uint32_t short_per_million = 50'000;        ///< reads and writes that stop early
     std::uint32_t interrupted_per_million = 10'000;  ///< -EINTR or -EAGAIN
     std::uint32_t cancel_per_million = 250'000;      ///< cancellations that win against the disk
@@ -62,7 +78,13 @@ struct SimDiskKnobs {
 };
 
 struct SimNetworkKnobs {
-    Latency delay{5us, 500us};                    ///< one way, per segment
+    // Of a direction between two nodes, until SimNetwork::link() changes it.
+    Latency delay{5us, 500us};  ///< one way, per segment
+    Exponential extra{};        ///< on top of `delay`
+    std::uint32_t tail_per_million = 0;
+    Latency tail{10ms, 1s};
+    std::uint64_t bytes_per_second = 0;  ///< 0: no limit
+
     Latency reset_after_power{1ms, 200ms};        ///< until peers learn that a machine lost power
     std::uint32_t segment_bytes_max = 64 * 1024;  ///< drawn from 1 up to this per connection
     std::uint32_t segments_max = 12;              ///< of one send; the last takes the rest
@@ -70,7 +92,15 @@ struct SimNetworkKnobs {
     std::uint32_t window_bytes_max = 256 * 1024;
     std::uint32_t short_per_million = 50'000;
     std::uint32_t interrupted_per_million = 10'000;
-    std::uint32_t reset_per_million = 0;  ///< sends that break the connection
+    std::uint32_t reset_per_million = 0;         ///< sends that break the connection
+    std::uint32_t blackhole_per_million = 0;     ///< sends with which it falls silent for good
+    std::uint32_t lost_syn_per_million = 0;      ///< attempts to connect that must be repeated
+    std::uint32_t silent_power_per_million = 0;  ///< power losses of which no peer is told
+    // What becomes of a connection that has lost something in a blackhole when that ends: it
+    // breaks, or stays silent for good, or else goes on after a while.
+    std::uint32_t mend_reset_per_million = 100'000;
+    std::uint32_t mend_silent_per_million = 50'000;
+    Latency retransmit{1ms, 2s};
     std::uint32_t backlog_max = 128;
 };
 
@@ -95,6 +125,8 @@ struct SimKnobs {
     SimDiskKnobs disk;
     SimNetworkKnobs network;
     SimCoreKnobs core;
+    /// What the monotonic clock of a node reads at first; drawn per node up to this.
+    Duration mono_base_max{};
     std::int64_t wall_base_ns = 1'750'000'000'000'000'000;
 };
 

@@ -9,7 +9,7 @@ namespace kv::io {
 
 namespace {
 
-constexpr std::uint32_t connect_tries_max = 5;
+constexpr std::uint32_t connect_tries_max = 6;
 constexpr Duration connect_retry = 1s;
 constexpr std::uint16_t first_free_port = 20'000;
 
@@ -21,14 +21,15 @@ bool any_address(const Endpoint& endpoint) noexcept {
 }  // namespace
 
 SimNetwork::SimNetwork(SimWorld& world, std::uint64_t seed, const SimNetworkKnobs& knobs)
-    : world_(world), knobs_(knobs), prng_(Prng::split(seed, "network")) {}
+    : world_(world), seed_(seed), knobs_(knobs) {}
 
-SimLink& SimNetwork::link(NodeId from, NodeId to) {
-    return links_.try_emplace({from, to}, SimLink{knobs_.delay}).first->second;
-}
-
-Duration SimNetwork::delay(NodeId from, NodeId to) {
-    return link(from, to).delay.draw(prng_);
+SimLine& SimNetwork::line(NodeId from, NodeId to) {
+    const SimPair pair{from, to};
+    const auto found = lines_.find(pair);
+    if (found != lines_.end()) return found->second;
+    SimLink link{knobs_.delay, knobs_.extra, knobs_.tail_per_million, knobs_.tail,
+                 knobs_.bytes_per_second};
+    return lines_.try_emplace(pair, seed_, pair, link).first->second;
 }
 
 void SimNetwork::add_address(NodeId node, const Endpoint& address) {
@@ -50,7 +51,7 @@ void SimNetwork::tell(SimFlight& flight) {
     if (flight.exists()) world_.flight_due(std::exchange(flight, SimFlight{}));
 }
 
-// Listening and connecting.
+// Listening.
 
 std::uint32_t SimNetwork::find_listener(NodeId node, const Endpoint& endpoint) const noexcept {
     const auto found = bound_.find({node, endpoint.port});
@@ -85,85 +86,6 @@ std::int32_t SimNetwork::listen(NodeId node, Endpoint& endpoint, SimFds& fds) {
     return fds.add(std::move(fd));
 }
 
-void SimNetwork::connect(NodeId node, const Endpoint& to, SimFlight flight) {
-    const auto number = static_cast<std::uint32_t>(attempts_.size());
-    Attempt& attempt = attempts_.emplace_back();
-    attempt.from = node;
-    attempt.to = to;
-    attempt.flight = flight;
-    const auto owner = addresses_.find({to.v6, to.address});
-    const NodeId target = to.loopback()               ? node
-                          : owner == addresses_.end() ? NodeId(0)
-                                                      : owner->second;
-    schedule(SimEventKind::arrive, world_.now() + delay(node, target), number);
-}
-
-void SimNetwork::cancel_connect(SimFlight flight) {
-    for (Attempt& attempt : attempts_) {
-        if (attempt.flight == flight) attempt.flight = SimFlight{};
-    }
-}
-
-std::uint32_t SimNetwork::add_socket(NodeId node) {
-    const auto number = static_cast<std::uint32_t>(sockets_.size());
-    Socket& socket = sockets_.emplace_back();
-    socket.node = node;
-    socket.window_bytes =
-        static_cast<std::size_t>(prng_.between(knobs_.window_bytes_min, knobs_.window_bytes_max));
-    const Latency segment{Duration(1), Duration(knobs_.segment_bytes_max)};
-    socket.segment_bytes_max = static_cast<std::uint32_t>(segment.draw(prng_).count());
-    ++open_sockets_;
-    return number;
-}
-
-void SimNetwork::on_arrive(std::uint32_t number) {
-    Attempt& attempt = attempts_[number];
-    const auto owner = addresses_.find({attempt.to.v6, attempt.to.address});
-    NodeId target = attempt.from;
-    if (!attempt.to.loopback()) {
-        if (owner == addresses_.end()) attempt.error = -EHOSTUNREACH;
-        if (owner != addresses_.end()) target = owner->second;
-    }
-    const std::uint32_t found = find_listener(target, attempt.to);
-    if (attempt.error == 0 && found == no_socket) attempt.error = -ECONNREFUSED;
-    if (attempt.error == 0) {
-        Listener& listener = listeners_[found];
-        if (listener.backlog.size() >= knobs_.backlog_max) {
-            if (++attempt.tries < connect_tries_max) {
-                schedule(SimEventKind::arrive, world_.now() + connect_retry, number);
-                return;
-            }
-            attempt.error = -ETIMEDOUT;
-        } else {
-            const std::uint32_t near = add_socket(attempt.from);
-            const std::uint32_t far = add_socket(target);
-            sockets_[near].peer = far;
-            sockets_[far].peer = near;
-            attempt.socket = near;
-            listener.backlog.push_back(far);
-            tell(listener.acceptor);
-        }
-    }
-    schedule(SimEventKind::answer, world_.now() + delay(target, attempt.from), number);
-}
-
-void SimNetwork::on_answer(std::uint32_t number) {
-    Attempt& attempt = attempts_[number];
-    SimFds* fds = world_.live_fds(attempt.from, attempt.flight);
-    if (fds == nullptr) {  // the one who asked is gone, or has changed its mind
-        if (attempt.socket != no_socket) close_socket(attempt.socket);
-        return;
-    }
-    std::int32_t result = attempt.error;
-    if (result == 0) {
-        SimFd fd;
-        fd.kind = SimFd::Kind::socket;
-        fd.number = attempt.socket;
-        result = fds->add(std::move(fd));
-    }
-    world_.flight_done(std::exchange(attempt.flight, SimFlight{}), result);
-}
-
 std::int32_t SimNetwork::accept(std::uint32_t number, SimFlight flight, SimFds& fds) {
     Listener& listener = listeners_[number];
     if (listener.backlog.empty()) {
@@ -187,172 +109,138 @@ void SimNetwork::close_listener(std::uint32_t number) {
     Listener& listener = listeners_[number];
     if (listener.closed) return;
     listener.closed = true;
-    std::erase(bound_[{listener.node, listener.endpoint.port}], number);
-    if (bound_[{listener.node, listener.endpoint.port}].empty())
-        bound_.erase({listener.node, listener.endpoint.port});
+    const auto bound = bound_.find({listener.node, listener.endpoint.port});
+    std::erase(bound->second, number);
+    if (bound->second.empty()) bound_.erase(bound);
     for (const std::uint32_t socket : listener.backlog) {
-        reset(sockets_[socket].peer, delay(listener.node, sockets_[sockets_[socket].peer].node));
+        reset(sockets_[socket].peer);
         release(sockets_[socket]);
     }
     listener.backlog.clear();
 }
 
-// Streams.
+// Connecting.
 
-Instant SimNetwork::in_order(std::uint32_t number) {
-    Socket& to = sockets_[number];
-    const Instant at = world_.now() + delay(sockets_[to.peer].node, to.node);
-    to.last_arrival = std::max(to.last_arrival, at);
-    return to.last_arrival;
-}
-
-std::int32_t SimNetwork::send(std::uint32_t number, Bytes bytes, SimFlight flight) {
-    Socket& from = sockets_[number];
-    if (from.broken) return -EPIPE;
-    if (odds(prng_, knobs_.interrupted_per_million)) return prng_.below(2) == 0 ? -EINTR : -EAGAIN;
-    if (odds(prng_, knobs_.reset_per_million)) {
-        reset(from.peer, delay(from.node, sockets_[from.peer].node));
-        on_reset(number);
-        return -ECONNRESET;
+void SimNetwork::connect(NodeId node, const Endpoint& to, SimFlight flight) {
+    const std::uint32_t number = attempts_made_++;
+    Attempt& attempt = attempts_[number];
+    attempt.from = node;
+    attempt.to = to;
+    attempt.flight = flight;
+    const auto owner = addresses_.find({to.v6, to.address});
+    if (to.loopback()) {
+        attempt.target = node;
+    } else if (owner != addresses_.end()) {
+        attempt.target = owner->second;
     }
-    Socket& to = sockets_[from.peer];
-    const std::size_t room = to.window_bytes > to.unread() ? to.window_bytes - to.unread() : 0;
-    if (room == 0) {
-        from.sender = flight;
-        return 0;
+    const Duration delay = line(node, attempt.target).draw_delay();
+    schedule(SimEventKind::arrive, world_.now() + delay, number);
+}
+
+void SimNetwork::cancel_connect(SimFlight flight) {
+    for (auto& [number, attempt] : attempts_) {
+        if (attempt.flight == flight) attempt.flight = SimFlight{};
     }
-    std::size_t taken = std::min(bytes.size(), room);
-    if (taken > 1 && odds(prng_, knobs_.short_per_million))
-        taken = static_cast<std::size_t>(prng_.between(1, taken - 1));
-    if (to.in_start > 0 && to.in_start >= to.unread()) {
-        to.in.erase(to.in.begin(), to.in.begin() + static_cast<std::ptrdiff_t>(to.in_start));
-        to.in_start = 0;
+}
+
+std::uint32_t SimNetwork::add_socket(NodeId node, NodeId peer) {
+    const auto number = static_cast<std::uint32_t>(sockets_.size());
+    Socket& socket = sockets_.emplace_back();
+    socket.node = node;
+    socket.line = &line(peer, node);
+    Prng& prng = socket.line->shapes;
+    socket.window_bytes =
+        static_cast<std::size_t>(prng.between(knobs_.window_bytes_min, knobs_.window_bytes_max));
+    const Latency segment{Duration(1), Duration(knobs_.segment_bytes_max)};
+    socket.segment_bytes_max = static_cast<std::uint32_t>(segment.draw(prng).count());
+    ++open_sockets_;
+    return number;
+}
+
+/// As a kernel does that hears nothing. What was asked for in vain is forgotten.
+void SimNetwork::try_again(std::uint32_t number, Attempt& attempt, SimEventKind kind) {
+    ++counters_.repeated_attempts;
+    const Duration wait = connect_retry * (1 << attempt.tries);
+    if (++attempt.tries > connect_tries_max) {
+        attempt.error = -ETIMEDOUT;
+        kind = SimEventKind::answer;
     }
-    if (!to.closed) {
-        to.in.insert(to.in.end(), bytes.begin(),
-                     bytes.begin() + static_cast<std::ptrdiff_t>(taken));
-    }
-    std::size_t left = taken;
-    for (std::uint32_t i = 1; left > 0; ++i) {
-        const std::size_t segment =
-            i >= knobs_.segments_max
-                ? left
-                : std::min(left, static_cast<std::size_t>(prng_.between(1, to.segment_bytes_max)));
-        schedule(SimEventKind::segment, in_order(from.peer), from.peer, segment);
-        left -= segment;
-    }
-    return static_cast<std::int32_t>(taken);
+    schedule(kind, world_.now() + wait, number);
 }
 
-void SimNetwork::stop_sending(std::uint32_t socket) {
-    sockets_[socket].sender = SimFlight{};
+void SimNetwork::join(std::uint32_t number, Attempt& attempt, Listener& listener) {
+    if (listener.backlog.size() >= knobs_.backlog_max)
+        return try_again(number, attempt, SimEventKind::arrive);
+    const std::uint32_t near = add_socket(attempt.from, attempt.target);
+    const std::uint32_t far = add_socket(attempt.target, attempt.from);
+    sockets_[near].peer = far;
+    sockets_[far].peer = near;
+    attempt.socket = near;
+    ++counters_.connections;
+    listener.backlog.push_back(far);
+    tell(listener.acceptor);
+    const Duration delay = sockets_[near].line->draw_delay();
+    schedule(SimEventKind::answer, world_.now() + delay, number);
 }
 
-std::int32_t SimNetwork::end_sending(std::uint32_t number) {
-    Socket& socket = sockets_[number];
-    if (socket.broken) return -ENOTCONN;
-    if (!socket.sent_fin) schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
-    socket.sent_fin = true;
-    return 0;
-}
-
-bool SimNetwork::has_news(std::uint32_t number) const noexcept {
-    const Socket& socket = sockets_[number];
-    return socket.arrived > 0 || socket.fin || socket.broken;
-}
-
-std::int32_t SimNetwork::receive(std::uint32_t number, MutableBytes to, SimFlight flight) {
-    Socket& socket = sockets_[number];
-    if (socket.broken) return -ECONNRESET;
-    if (socket.arrived == 0) {
-        if (socket.fin) return 0;
-        KV_ASSERT(!socket.receiver.exists() || socket.receiver == flight, "one receive at a time");
-        socket.receiver = flight;
-        return -EAGAIN;
-    }
-    std::size_t bytes = std::min(to.size(), socket.arrived);
-    if (bytes > 1 && odds(prng_, knobs_.short_per_million))
-        bytes = static_cast<std::size_t>(prng_.between(1, bytes - 1));
-    std::memcpy(to.data(), socket.in.data() + socket.in_start, bytes);
-    socket.in_start += bytes;
-    socket.arrived -= bytes;
-    const Socket& peer = sockets_[socket.peer];
-    if (peer.sender.exists())
-        schedule(SimEventKind::window, world_.now() + delay(socket.node, peer.node), socket.peer);
-    return static_cast<std::int32_t>(bytes);
-}
-
-void SimNetwork::stop_receiving(std::uint32_t socket) {
-    sockets_[socket].receiver = SimFlight{};
-}
-
-void SimNetwork::on_segment(std::uint32_t number, std::uint64_t bytes) {
-    Socket& socket = sockets_[number];
-    if (socket.closed) {
-        reset(socket.peer, delay(socket.node, sockets_[socket.peer].node));
+void SimNetwork::on_arrive(std::uint32_t number) {
+    Attempt& attempt = attempts_.at(number);
+    if (attempt.tries > 0 && world_.live_fds(attempt.from, attempt.flight) == nullptr) {
+        attempts_.erase(number);  // nobody asks any more
         return;
     }
-    if (socket.broken) return;
-    // Bytes cut off by a power loss never come.
-    socket.arrived += std::min(static_cast<std::size_t>(bytes), socket.unread() - socket.arrived);
-    tell(socket.receiver);
-}
-
-void SimNetwork::reset(std::uint32_t number, Duration after) {
-    schedule(SimEventKind::reset, world_.now() + after, number);
-}
-
-void SimNetwork::on_reset(std::uint32_t number) {
-    Socket& socket = sockets_[number];
-    if (socket.closed || socket.broken) return;
-    socket.broken = true;
-    socket.in.clear();
-    socket.in_start = socket.arrived = 0;
-    tell(socket.receiver);
-    tell(socket.sender);
-}
-
-void SimNetwork::release(Socket& socket) {
-    if (socket.closed) return;
-    socket.closed = true;
-    socket.in = {};
-    socket.in_start = socket.arrived = 0;
-    socket.receiver = socket.sender = SimFlight{};
-    --open_sockets_;
-}
-
-void SimNetwork::close_socket(std::uint32_t number) {
-    end(number, sockets_[number].arrived > 0);
-}
-
-void SimNetwork::end(std::uint32_t number, bool by_reset) {
-    Socket& socket = sockets_[number];
-    if (socket.closed) return;
-    // A sender at the other end that waits for room must learn that none will come: it sends into
-    // the closed socket and meets the reset.
-    if (sockets_[socket.peer].sender.exists())
-        schedule(SimEventKind::window,
-                 world_.now() + delay(socket.node, sockets_[socket.peer].node), socket.peer);
-    if (!socket.broken) {
-        if (by_reset) {
-            reset(socket.peer, delay(socket.node, sockets_[socket.peer].node));
-        } else if (!socket.sent_fin) {
-            schedule(SimEventKind::fin, in_order(socket.peer), socket.peer);
-        }
+    SimLine& there = line(attempt.from, attempt.target);
+    SimLine& back = line(attempt.target, attempt.from);
+    const bool lost = there.stops() || back.stops() || off_.contains(attempt.target);
+    if (lost || odds(there.lost_syns, knobs_.lost_syn_per_million))
+        return try_again(number, attempt, SimEventKind::arrive);
+    const std::uint32_t found = find_listener(attempt.target, attempt.to);
+    const bool refused = there.cut == SimCut::reset || back.cut == SimCut::reset;
+    if (attempt.target == NodeId(0)) {
+        attempt.error = -EHOSTUNREACH;
+    } else if (refused || found == no_socket) {
+        attempt.error = -ECONNREFUSED;
+    } else {
+        return join(number, attempt, listeners_[found]);
     }
-    release(socket);
+    schedule(SimEventKind::answer, world_.now() + back.draw_delay(), number);
 }
+
+void SimNetwork::on_answer(std::uint32_t number) {
+    Attempt& attempt = attempts_.at(number);
+    SimFds* fds = world_.live_fds(attempt.from, attempt.flight);
+    const bool arrives = attempt.error == -ETIMEDOUT || !line(attempt.target, attempt.from).stops();
+    if (fds != nullptr && !arrives) return try_again(number, attempt, SimEventKind::answer);
+    std::int32_t result = attempt.error;
+    if (fds != nullptr && result == 0) {
+        SimFd fd;
+        fd.kind = SimFd::Kind::socket;
+        fd.number = attempt.socket;
+        result = fds->add(std::move(fd));
+    } else if (attempt.socket != no_socket) {
+        close_socket(attempt.socket);  // the one who asked is gone, or has given up
+    }
+    const SimFlight flight = attempt.flight;
+    attempts_.erase(number);
+    if (fds != nullptr) world_.flight_done(flight, result);
+}
+
+// Events and crashes.
 
 void SimNetwork::handle(const SimEvent& event) {
+    const std::uint32_t number = event.number;
+    const bool of_attempt =
+        event.kind == SimEventKind::arrive || event.kind == SimEventKind::answer;
+    const NodeId node = of_attempt ? attempts_.at(number).from : sockets_[number].node;
+    world_.trace(node, CoreId(0), trace_network + static_cast<std::uint64_t>(event.kind), number,
+                 event.bytes);
     switch (event.kind) {
-        case SimEventKind::arrive: return on_arrive(event.number);
-        case SimEventKind::answer: return on_answer(event.number);
-        case SimEventKind::segment: return on_segment(event.number, event.bytes);
-        case SimEventKind::reset: return on_reset(event.number);
-        case SimEventKind::window: return tell(sockets_[event.number].sender);
-        case SimEventKind::fin:
-            sockets_[event.number].fin = true;
-            return tell(sockets_[event.number].receiver);
+        case SimEventKind::arrive: return on_arrive(number);
+        case SimEventKind::answer: return on_answer(number);
+        case SimEventKind::segment: return on_segment(number, event.bytes);
+        case SimEventKind::reset: return on_reset(number, event.bytes != 0);
+        case SimEventKind::window: return tell(sockets_[number].sender);
+        case SimEventKind::fin: return on_fin(number);
         case SimEventKind::look:
         case SimEventKind::effect:
         case SimEventKind::cancel:
@@ -366,38 +254,41 @@ void SimNetwork::crash(NodeId node, Crash kind) {
     for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
         if (listeners_[i].node == node) close_listener(i);
     }
-    for (Attempt& attempt : attempts_) {
+    for (auto& [number, attempt] : attempts_) {
         if (attempt.from == node) attempt.flight = SimFlight{};
     }
+    Prng& own = line(node, node).breaks;
+    const bool silent = kind != Crash::process && odds(own, knobs_.silent_power_per_million);
+    if (silent) off_.insert(node);
     for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
         Socket& socket = sockets_[i];
         if (socket.node != node || socket.closed) continue;
         if (kind == Crash::process) {
-            end(i, socket.arrived > 0 || prng_.below(2) == 0);
-            continue;
+            end(i, socket.arrived > 0 || peer_of(socket).line->breaks.below(2) == 0);
+        } else {
+            lose_power(i, silent);
         }
-        Socket& peer = sockets_[socket.peer];
-        const std::size_t in_transit = peer.unread() - peer.arrived;
-        peer.in.resize(peer.in.size() - static_cast<std::size_t>(prng_.below(in_transit + 1)));
-        reset(socket.peer, knobs_.reset_after_power.draw(prng_));
-        release(socket);
     }
 }
 
-void SimNetwork::reset_connections(NodeId a, NodeId b) {
-    for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-        const Socket& socket = sockets_[i];
-        if (socket.closed || socket.node != a || sockets_[socket.peer].node != b) continue;
-        reset(i, delay(b, a));
-        reset(socket.peer, delay(a, b));
-    }
+void SimNetwork::lose_power(std::uint32_t number, bool silent) {
+    Socket& socket = sockets_[number];
+    Socket& peer = peer_of(socket);
+    Prng& prng = peer.line->breaks;
+    const std::size_t in_transit = peer.unread() - peer.arrived;
+    peer.in.resize(peer.in.size() - static_cast<std::size_t>(prng.below(in_transit + 1)));
+    const Duration until_reset = knobs_.reset_after_power.draw(prng);
+    if (!silent) schedule(SimEventKind::reset, world_.now() + until_reset, socket.peer);
+    release(socket);
 }
 
-void SimNetwork::end_sending(NodeId from, NodeId to) {
+void SimNetwork::boot(NodeId node) {
+    if (off_.erase(node) == 0) return;
+    // What was sent into the void is sent again, and answered by a reset.
     for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-        const Socket& socket = sockets_[i];
-        const bool open = !socket.closed && !socket.broken && socket.node == from;
-        if (open && sockets_[socket.peer].node == to) end_sending(i);
+        Socket& socket = sockets_[i];
+        if (socket.node == node && socket.held > 0 && !socket.stopped())
+            go_on(i, knobs_.retransmit.draw(socket.line->mends));
     }
 }
 

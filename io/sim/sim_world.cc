@@ -7,13 +7,6 @@
 
 namespace kv::io {
 
-namespace {
-
-/// Kinds in the trace beside the operations.
-enum : std::uint64_t { trace_turn = 100, trace_network = 200, trace_crash = 300, trace_boot = 301 };
-
-}  // namespace
-
 SimWorld::SimWorld(std::uint64_t seed, const SimKnobs& knobs)
     : seed_(seed), knobs_(knobs), network_(*this, seed, knobs.network) {}
 
@@ -59,6 +52,7 @@ SimBackend& SimWorld::add_core(NodeId id, CoreId core) {
     if (!node.up) {
         node.up = true;
         ++node.boots;
+        network_.boot(id);
         trace(id, core, trace_boot, static_cast<std::int64_t>(node.boots), 0);
     }
     const auto number = static_cast<std::uint32_t>(cores_.size());
@@ -89,8 +83,89 @@ std::size_t SimWorld::draw_mailbox_slots(NodeId id) {
     return std::size_t{1} << prng.between(low, high);
 }
 
+void SimWorld::wipe_disk(NodeId node) {
+    KV_ASSERT(down(node), "node {} is running", node.value());
+    trace(node, CoreId(0), trace_wipe, 0, 0);
+    find(node).disk.wipe();
+}
+
+void SimWorld::hang_disk(NodeId id, Duration time) {
+    SimNode& node = find(id);
+    trace(id, CoreId(0), trace_hang, time.count(), 0);
+    node.disk_hangs_until = std::max(node.disk_hangs_until, now_ + time);
+    at(node.disk_hangs_until, [this, id] {
+        if (!disk_hangs(id)) release_disk(id);
+    });
+}
+
+void SimWorld::release_disk(NodeId id) {
+    SimNode& node = find(id);
+    node.disk_hangs_until = now_;
+    constexpr Latency scatter{1us, 1ms};
+    for (const SimFlight flight : node.hanging) {
+        SimEvent event;
+        event.at = now_ + scatter.draw(node.releases);
+        event.kind = SimEventKind::effect;
+        event.flight = flight;
+        schedule(event);
+    }
+    node.hanging.clear();
+}
+
+bool SimWorld::disk_hangs(NodeId node) {
+    return find(node).disk_hangs(now_);
+}
+
+// Clocks and pauses.
+
+std::int32_t SimWorld::drift_ppm(NodeId node) {
+    return find(node).mono.drift_ppm();
+}
+
+void SimWorld::set_drift(NodeId node, std::int32_t ppm) {
+    trace(node, CoreId(0), trace_clock, ppm, 0);
+    find(node).mono.set_drift(now_, ppm);
+    look_at_all();
+}
+
+void SimWorld::set_wall_drift(NodeId node, std::int32_t ppm) {
+    trace(node, CoreId(0), trace_clock, ppm, 1);
+    find(node).wall.set_drift(now_, ppm);
+}
+
 void SimWorld::jump_wall(NodeId node, Duration by) {
-    find(node).wall_base_ns += by.count();
+    trace(node, CoreId(0), trace_clock, by.count(), 2);
+    find(node).wall.jump(by);
+}
+
+void SimWorld::set_pause(SimBackend& backend, Instant until) {
+    trace(backend.node(), backend.core(), trace_pause, (until - now_).count(), 0);
+    backend.paused_until_ = until;
+}
+
+void SimWorld::pause(NodeId node, Duration time) {
+    for (SimBackend* core : find(node).cores)
+        set_pause(*core, std::max(core->paused_until_, now_ + time));
+}
+
+void SimWorld::pause_core(NodeId node, CoreId number, Duration time) {
+    for (SimBackend* core : find(node).cores) {
+        if (core->core() == number) set_pause(*core, std::max(core->paused_until_, now_ + time));
+    }
+}
+
+void SimWorld::resume(NodeId node) {
+    for (SimBackend* core : find(node).cores) {
+        if (core->paused_until_ <= now_) continue;
+        set_pause(*core, now_);
+        core->look_at(now_);
+    }
+}
+
+bool SimWorld::paused(NodeId node) {
+    const auto& cores = find(node).cores;
+    return std::any_of(cores.begin(), cores.end(),
+                       [&](const SimBackend* core) { return core->paused_until_ > now_; });
 }
 
 bool SimWorld::down(NodeId node) {
@@ -194,7 +269,7 @@ void SimWorld::at(Instant when, std::function<void()> callback) {
 void SimWorld::look(SimBackend& backend) {
     if (backend.dead() || backend.reactor_ == nullptr) return;
     Reactor& reactor = *backend.reactor_;
-    if (now_ >= backend.busy_until_ &&
+    if (now_ >= backend.free_at() &&
         (backend.has_due() || reactor.idle_time() == Duration::zero())) {
         trace(backend.node(), backend.core(), trace_turn, 0, 0);
         backend.asleep_ = false;
@@ -217,12 +292,12 @@ void SimWorld::schedule_look(SimBackend& backend) {
     Reactor& reactor = *backend.reactor_;
     if (backend.has_due() || reactor.has_ready()) return backend.look_at(now_);
     if (reactor.mailboxes().cores() > 1 && !backend.asleep_) {
-        if (now_ < backend.busy_until_) return backend.look_at(now_);
+        if (now_ < backend.free_at()) return backend.look_at(now_);
         backend.asleep_ = reactor.try_sleep();
         backend.rung_ = !backend.asleep_;
         if (backend.rung_) return backend.look_at(now_);
     }
-    if (const auto next = reactor.timers().next()) backend.look_at(std::max(*next, now_));
+    if (const auto next = reactor.timers().next()) backend.look_at_local(*next);
 }
 
 void SimWorld::look_at_all() {
@@ -257,11 +332,7 @@ void SimWorld::handle(const SimEvent& event) {
         case SimEventKind::segment:
         case SimEventKind::fin:
         case SimEventKind::reset:
-        case SimEventKind::window:
-            trace(NodeId(0), CoreId(0), trace_network + static_cast<std::uint64_t>(event.kind),
-                  event.number, event.bytes);
-            network_.handle(event);
-            return;
+        case SimEventKind::window: network_.handle(event); return;
     }
 }
 

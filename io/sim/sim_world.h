@@ -8,6 +8,9 @@
 /// it is over the core goes to sleep, unless messages lie there; a doorbell reaches it after a time
 /// that is drawn, too.
 ///
+/// Draws: each subsystem, core, disk and ordered pair of nodes has streams of its own, one for each
+/// class of faults, so that leaving a class out does not shift what else is drawn.
+///
 /// A crash stops all cores of a process in one instant. It can strike in the middle of a turn: from
 /// that instant nothing the turn does reaches the world, and when it has ended the reactors' tasks
 /// are destroyed and their timers disarmed, so that the program's objects can be destroyed in their
@@ -61,7 +64,29 @@ public:
     void remove_core(SimBackend& backend);
     /// For the rings between the cores of the next process on `node`.
     std::size_t draw_mailbox_slots(NodeId node);
+    /// No process runs there.
+    void wipe_disk(NodeId node);
+    /// From now on nothing the disk was told to do takes effect, or can be canceled, for `time`;
+    /// then all of it does.
+    void hang_disk(NodeId node, Duration time);
+    void release_disk(NodeId node);
+    bool disk_hangs(NodeId node);
+
+    // Clocks. A node's monotonic clock is what its reactors see; all other times in this interface
+    // are the world's. Drifts are in parts per million, 0 at first, at most
+    // SimClock::drift_ppm_max.
+    void set_drift(NodeId node, std::int32_t ppm);
+    void set_wall_drift(NodeId node, std::int32_t ppm);
     void jump_wall(NodeId node, Duration by);
+    std::int32_t drift_ppm(NodeId node);
+
+    // Pauses, as by SIGSTOP: no turns for a while, then everything that has come meanwhile at once.
+    // The kernel goes on: disks, connections, doorbells. A pause of one that is paused extends it.
+    void pause(NodeId node, Duration time);
+    void pause_core(NodeId node, CoreId core, Duration time);
+    void resume(NodeId node);
+    /// Whether any of its cores is.
+    bool paused(NodeId node);
 
     // Time.
     /// Handles events until `done()` or for `limit`. False: the limit, or nothing left to happen.
@@ -103,6 +128,7 @@ private:
     void bury(SimNode& node);
     void look(SimBackend& backend);
     void schedule_look(SimBackend& backend);
+    void set_pause(SimBackend& backend, Instant until);
     void look_at_all();
     void handle(const SimEvent& event);
     static Task<void> watch(Task<void> task, std::shared_ptr<bool> ended);

@@ -276,6 +276,11 @@ void HistoryClient::on_sent(std::size_t bytes) noexcept {
     wake_.set();
 }
 
+void HistoryClient::give_up() noexcept {
+    ended_ = true;
+    wake_.set();
+}
+
 void HistoryClient::on_ended(std::int32_t) noexcept {
     ended_ = true;
     wake_.set();

@@ -37,6 +37,9 @@ public:
     /// Reads every key once, one after the other.
     io::Task<void> read_all(io::Endpoint server, ClientPlan plan);
     bool ended() const noexcept { return finished_; }
+    /// Waits for no more answers: what was not answered stays unknown. It ends, but for an attempt
+    /// to connect, soon.
+    void give_up() noexcept;
     /// Requests whose result is known.
     std::size_t answered() const noexcept { return answered_; }
     /// What a server must never answer; empty: nothing.

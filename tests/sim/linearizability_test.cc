@@ -7,8 +7,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "tests/sim/history_client.h"
 #include "tests/support/linearizability.h"
 #include "tests/support/sim_server.h"
@@ -202,11 +200,6 @@ private:
     std::uint64_t messages_ = 0;
     std::uint64_t full_rings_ = 0;
 };
-
-std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
-    const char* const text = std::getenv(variable);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 TEST(Linearizability, OfEveryKeyThroughCrashes) {
     const std::uint64_t one = number_in("KV_TEST_SEED", 0);

@@ -23,6 +23,11 @@ std::uint64_t scaled(std::uint64_t count) {
     return std::max<std::uint64_t>(1, count / 10);
 }
 
+std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
+    const char* const text = std::getenv(variable);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
 io::SimWorld& SimServer::with_nodes(io::SimWorld& world) {
     world.add_node(server_node, {"10.0.0.1"});
     world.add_node(client_node, {"10.0.0.2"});

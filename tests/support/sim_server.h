@@ -20,6 +20,9 @@ Config small_config();
 /// `count`, or a tenth of it when KV_TEST_SANITIZED is set, but at least one.
 std::uint64_t scaled(std::uint64_t count);
 
+/// What the environment says, e.g. how many seeds to run.
+std::uint64_t number_in(const char* variable, std::uint64_t otherwise);
+
 class SimServer {
 public:
     static constexpr NodeId server_node{1};
