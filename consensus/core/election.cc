@@ -60,7 +60,7 @@ void Raft::become_leader(Instant now, Effects& effects) {
         uncommitted_bytes_ += log_.entry(one).bytes.size();
     }
     first_of_term_ = log_.last().index.next();
-    append(take_buffer(), EntryKind::noop, 0);
+    append(take_buffer(), EntryKind::noop, 0, term_);
     heartbeat_ = now + options_.heartbeat_interval;
 }
 

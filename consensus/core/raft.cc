@@ -129,10 +129,11 @@ Status Raft::start(const Configuration& first, Instant now, Effects& effects) {
     durable_state_.vote = vote_;
     ticked_ = now;
     if (log_.last().index.value() == 0) {
-        save(Term(1), {});
+        // Its first hand-over may have been lost, and a later term or vote not.
+        if (term_ < Term(1)) save(Term(1), {});
         std::string entry = log_.take_buffer(entry_header_bytes);
         encode_configuration(first, entry);
-        append(std::move(entry), EntryKind::configuration, 0);
+        append(std::move(entry), EntryKind::configuration, 0, Term(1));
         membership_.append(Index(1), first);
         uncommitted_bytes_ = 0;  // which counts for leaders only
     }
@@ -198,7 +199,7 @@ void Raft::flush(Instant now, Effects& effects) {
 LogPosition Raft::propose(std::string entry, EntryKind kind, std::uint64_t now_ms) {
     KV_ASSERT(ready());
     KV_ASSERT(kind != EntryKind::configuration);  // changes of membership are not proposed yet
-    append(std::move(entry), kind, now_ms);
+    append(std::move(entry), kind, now_ms, term_);
     return log_.last();
 }
 
@@ -302,9 +303,9 @@ void Raft::save(Term term, NodeId vote) {
 }
 
 /// Seals an entry and appends it: one of this term, but for the first of an empty log.
-void Raft::append(std::string entry, EntryKind kind, std::uint64_t now_ms) {
+void Raft::append(std::string entry, EntryKind kind, std::uint64_t now_ms, Term term) {
     last_time_ms_ = std::max(last_time_ms_, now_ms);
-    seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, options_.group, term_,
+    seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, options_.group, term,
                log_.last().index.next(), last_time_ms_, kind);
     uncommitted_bytes_ += entry.size();
     log_.append(std::move(entry));

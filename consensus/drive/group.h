@@ -1,111 +1,125 @@
 #pragma once
 
-/// Group: one Raft group of a cluster of one. Its single voter elects itself at each start, in a
-/// term of its own, and an entry is committed as soon as its own log holds it durably: the rules of
-/// Raft with a quorum of one. The interfaces to the log and to the state machine, the formats and
-/// the order of effects are those of a group with peers.
+/// Group: one Raft group on this core. It hands inputs to the protocol (consensus/core/raft.h) and
+/// carries out what they ask for, in the order that consensus/core/effects.h gives:
 ///
-///     propose -> log store (staged) -> persisted -> commit -> state machine
+///     step, tick, propose ... flush -> log store, messages -> persisted -> commit -> apply
 ///
-/// Owner core only. What stays true: applied <= commit <= persisted <= last; terms never fall along
-/// the log; no write is accepted and no read is served before an entry of this term is committed.
+/// Owner core only. What stays true: applied <= commit <= durable <= last; entries are applied once
+/// each, in the order of the log, and only when committed.
 
-#include <deque>
 #include <string>
 
+#include "consensus/core/raft.h"
 #include "consensus/drive/log_store.h"
 #include "consensus/drive/state_machine.h"
-#include "proto/raft/configuration.h"
 
 namespace kv::consensus {
 
+/// Where what a group asks for goes, besides its log and its state machine. None of these may call
+/// back into the group.
+class GroupOwner {
+public:
+    /// To message.to; views are valid during the call. What is lost is sent again by the protocol.
+    virtual void send(const Message& message) noexcept = 0;
+    /// Ends with Group::fetched(), perhaps after many turns.
+    virtual void fetch(GroupId group, const Fetch& fetch) noexcept = 0;
+    /// Ends with Group::snapshot_sent().
+    virtual void send_snapshot(GroupId group, const SnapshotSend& send) noexcept = 0;
+    /// Ends with Group::installed(), or with nothing: it is offered again.
+    virtual void receive_snapshot(GroupId group, const Message& offer) noexcept = 0;
+    /// The rounds of reads up to `ready.round` are confirmed.
+    virtual void on_reads_confirmed(GroupId group, const ReadReady& ready) noexcept = 0;
+    /// Role, term, leader or ready() have changed.
+    virtual void on_role_changed(GroupId group) noexcept = 0;
+
+protected:
+    ~GroupOwner() = default;
+};
+
 class Group {
 public:
-    /// Entries that wait to become durable may have this many bytes together; beyond: `busy`.
-    static constexpr std::size_t uncommitted_bytes_max = std::size_t{16} << 20;
-
-    Group(GroupId id, NodeId self, LogStore& log, StateMachine& machine) noexcept
-        : id_(id), self_(self), log_(log), machine_(machine) {}
+    Group(RaftOptions options, LogStore& log, StateMachine& machine, GroupOwner& owner)
+        : raft_(options), log_(log), machine_(machine), owner_(owner) {}
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    /// Recovery begins with the state of a snapshot, which the state machine holds already: all
-    /// entries up to `last`, whose stamp was `time_ms`. Before any recover().
-    void restore(LogPosition last, std::uint64_t time_ms, Configuration configuration) noexcept;
-    // Recovery: the durable log, in its order. Entries that the snapshot includes are passed over.
-    // With one voter, durable is committed, so entries are applied as they come. Errors: `damaged`,
-    // the entry does not join the log before it.
-    Status recover(const HardState& state) noexcept;
-    Status recover(const Entry& entry) noexcept;
-
-    /// Becomes leader of a new term: saves it with the own vote and appends an entry of that term;
-    /// in an empty log, the first entry is `configuration`.
-    void campaign(const Configuration& configuration, std::uint64_t now_ms) noexcept;
-
-    /// Why nothing of `bytes` can be proposed now: `no_leader`, `busy`, `read_only`,
-    /// `shutting_down`.
-    std::optional<Errc> refusal(std::size_t bytes) const noexcept {
-        const bool fits = uncommitted_bytes_ + bytes <= uncommitted_bytes_max;
-        if (ready() && fits && !log_.constrained()) [[likely]]
-            return std::nullopt;
-        return look_for_refusal(bytes);
+    // Recovery: as Raft's. What is known to be committed is applied as it comes. Further error: the
+    // state machine's.
+    void restore(LogPosition last, std::uint64_t time_ms, const Configuration& configuration);
+    Status recover(const HardState& state);
+    Status recover(const Entry& entry);
+    Status recover(LogPosition reset);
+    Status start(const Configuration& first, Instant now) {
+        return raft_.start(first, now, effects_);
     }
-    /// Appends an entry of commands. `entry` starts with room for the header; the group keeps it
-    /// until it is applied. The caller has asked refusal().
-    LogPosition propose(std::string entry, std::uint64_t now_ms) noexcept;
 
-    /// The log holds everything up to and including `position` durably. A position of another term
-    /// is from before and says nothing. Commits and applies. Error: the state machine's.
-    Status persisted(LogPosition position) noexcept;
+    // Inputs. Each is carried out by the next flush().
+    void step(const Message& message, Instant now) { raft_.step(message, now, effects_); }
+    void tick(Instant now) { raft_.tick(now, effects_); }
+    void persisted(PersistMark mark, Instant now) { raft_.persisted(mark, now, effects_); }
+    void disconnected(NodeId peer) { raft_.disconnected(peer); }
+    bool transfer(NodeId to, Instant now) { return raft_.transfer(to, now, effects_); }
+    void set_disk_stalled(bool stalled, Instant now) {
+        raft_.set_disk_stalled(stalled, now, effects_);
+    }
+    /// Sends what was read at once: its views are the caller's.
+    void fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now);
+    void snapshot_sent(NodeId to, bool received, Instant now) {
+        raft_.snapshot_sent(to, received, now);
+    }
+    /// True: the state machine is to take the snapshot over now.
+    bool installed(const Message& request, std::uint64_t time_ms,
+                   const Configuration& configuration, Instant now);
+    std::uint64_t request_read() { return raft_.request_read(); }
+    void compacted(LogPosition position) { raft_.compacted(position); }
 
-    /// Leads, and has committed an entry of its term.
-    bool ready() const noexcept { return leading_ && commit_ >= first_of_term_; }
+    /// Why nothing of `bytes` can be proposed now: `no_leader` (also: another node leads), `busy`,
+    /// or what the log says.
+    std::optional<Errc> refusal(std::size_t bytes) const noexcept {
+        const auto refused = raft_.refusal(bytes);
+        if (refused || !log_.constrained()) return refused;
+        return log_.refusal(bytes);
+    }
+    /// Appends an entry of commands. `entry` starts with room for the header. The caller has asked
+    /// refusal().
+    LogPosition propose(std::string entry, std::uint64_t now_ms) {
+        return raft_.propose(std::move(entry), EntryKind::commands, now_ms);
+    }
+    /// A buffer for the next entry: room for its header, with memory of earlier ones.
+    std::string take_buffer() noexcept { return raft_.take_buffer(); }
 
-    GroupId id() const noexcept { return id_; }
-    const HardState& hard_state() const noexcept { return hard_state_; }
-    Term term() const noexcept { return hard_state_.term; }
-    LogPosition last() const noexcept { return last_; }
-    Index commit() const noexcept { return commit_; }
+    /// Ends a turn: hands over what is to be durable, sends messages.
+    void flush(Instant now);
+
+    bool has_committed() const noexcept { return raft_.commit() > applied_.index; }
+    /// Applies the next committed entry, and returns its bytes. Error: the state machine's.
+    Result<std::size_t> apply_next();
+
+    GroupId id() const noexcept { return raft_.options().group; }
+    const Raft& raft() const noexcept { return raft_; }
+    bool ready() const noexcept { return raft_.ready(); }
+    /// No other node has a vote: what this one knows is all there is to know.
+    bool alone() const noexcept { return raft_.voters().is_only(raft_.options().self); }
     Index applied() const noexcept { return applied_.index; }
     /// The last applied entry, and its stamp.
     LogPosition applied_position() const noexcept { return applied_; }
     std::uint64_t applied_time_ms() const noexcept { return applied_time_ms_; }
-    std::size_t uncommitted_bytes() const noexcept { return uncommitted_bytes_; }
-    /// Memory of entries that are not applied yet, and of buffers kept for further ones.
-    std::size_t buffer_bytes() const noexcept;
+    /// As of the last applied entry.
     const Configuration& configuration() const noexcept { return configuration_; }
-
-    /// A buffer for the next entry: empty, with memory of earlier ones.
-    std::string take_buffer() noexcept;
+    std::size_t buffer_bytes() const noexcept { return raft_.buffer_bytes(); }
 
 private:
-    std::optional<Errc> look_for_refusal(std::size_t bytes) const noexcept;
-    LogPosition append(std::string entry, EntryKind kind, std::uint64_t now_ms) noexcept;
-    Status apply(const Entry& entry) noexcept;
+    Status apply(const Entry& entry);
 
-    struct Uncommitted {
-        std::string bytes;
-        LogPosition position;
-    };
-
-    GroupId id_;
-    NodeId self_;
+    Raft raft_;
     LogStore& log_;
     StateMachine& machine_;
-    HardState hard_state_;
-    LogPosition last_;
-    Index commit_;
+    GroupOwner& owner_;
+    Effects effects_;
     LogPosition applied_;
     std::uint64_t applied_time_ms_ = 0;
-    LogPosition restored_;   ///< of the snapshot that recovery began with
-    LogPosition recovered_;  ///< last entry that recovery brought, also one of the snapshot's
-    Index first_of_term_;    ///< valid while leading
-    std::uint64_t last_time_ms_ = 0;  ///< stamps never fall
-    bool leading_ = false;
     Configuration configuration_;
-    std::deque<Uncommitted> uncommitted_;  ///< (commit_, last_], as sealed
-    std::size_t uncommitted_bytes_ = 0;
-    std::vector<std::string> free_buffers_;
 };
 
 }  // namespace kv::consensus

@@ -6,16 +6,23 @@
 
 #include <optional>
 
+#include "consensus/core/effects.h"
 #include "proto/raft/entry.h"
 
 namespace kv::consensus {
 
 class LogStore {
 public:
+    /// Stages that the log of the group goes on behind `position`, which a snapshot covers: all its
+    /// entries so far are void.
+    virtual void reset(GroupId group, LogPosition position) noexcept = 0;
     /// Stages the group's hard state; durable no later than anything staged after it.
     virtual void save(GroupId group, const HardState& state) noexcept = 0;
     /// Stages one entry. It replaces any stored at or after its index. `entry.bytes` are copied.
     virtual void append(GroupId group, const Entry& entry) noexcept = 0;
+    /// What was staged for the group since the last call is one hand-over: once all of it is
+    /// durable, Group::persisted(mark).
+    virtual void hand_over(GroupId group, PersistMark mark) noexcept = 0;
     /// Why an entry of `bytes` cannot be stored now: `read_only`, `busy`, `shutting_down`. Asked
     /// for each command while constrained().
     virtual std::optional<Errc> refusal(std::size_t bytes) const noexcept = 0;

@@ -123,8 +123,8 @@ CoreFacts Server::core_facts() {
         ShardFacts& shard = facts.shards.emplace_back();
         shard.shard = ShardId(i);
         shard.ready = group.ready();
-        shard.term = group.term();
-        shard.commit = group.commit();
+        shard.term = group.raft().term();
+        shard.commit = group.raft().commit();
         shard.applied = group.applied();
         shard.log_bytes = snapshots[i].log_bytes;
         shard.snapshot = snapshots[i].index;

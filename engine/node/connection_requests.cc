@@ -239,9 +239,13 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
         return services_.router.read(shard, key, {wrote, wants_value}, Waiter{this, number, 0, {}});
     }
     const Store& store = services_.replicas.store(shard);
-    if (pipeline_.empty()) return answer_read(request, store, hash, output_);
     const Waiter waiter{this, pipeline_.tail(), 0, services_.reactor.core()};
-    if (wrote && services_.replicas.read_behind_pending(shard, waiter, hash)) {
+    const ReadTurn turn = services_.replicas.begin_read(shard, waiter, hash, wrote);
+    if (turn == ReadTurn::never) {
+        return answer_at_once(
+            [&](std::string& out) { writer_for(request, out).error(Errc::no_leader); });
+    }
+    if (turn == ReadTurn::later) {
         Slot& slot = push(request);
         slot.state = Slot::State::reading;
         slot.hash = hash;
@@ -421,6 +425,13 @@ void Connection::on_refused(const Waiter& waiter, Errc reason) noexcept {
     called_back();
     if (!pipeline_.holds(waiter.request)) return;
     Slot& slot = pipeline_.at(waiter.request);
+    if (slot.state == Slot::State::reading) {
+        slot.state = Slot::State::done;
+        slot.rendered = true;
+        slot.bytes.clear();
+        ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(reason);
+        return pipeline_.add_charge(slot, slot.bytes.size());
+    }
     if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
     slot.refused = true;
     slot.error = reason;

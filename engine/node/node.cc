@@ -40,6 +40,9 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     options.cores = static_cast<std::uint16_t>(cores);
     options.core = CoreId(static_cast<std::uint16_t>(core));
     options.hash_secret = identity.hash_secret;
+    options.boot = identity.boot;
+    options.heartbeat_interval = config_.raft.heartbeat_interval;
+    options.election_timeout = config_.raft.election_timeout;
     Member self;
     self.node = identity.node;
     self.store = identity.store;

@@ -241,16 +241,18 @@ void Router::execute(const Waiter& origin, const RequestHeader& header, std::str
 void Router::execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
                           std::uint64_t hash) {
     const ShardId shard(header.shard);
-    if (header.kind == RequestKind::read_behind) {
-        if (free_reads_.empty()) free_reads_.push_back(&reads_.emplace_back());
-        WaitingRead* const read = free_reads_.back();
-        if (replicas_.read_behind_pending(shard, Waiter{read, 0, 0, origin.core}, hash)) {
+    const bool behind = header.kind == RequestKind::read_behind;
+    if (free_reads_.empty()) free_reads_.push_back(&reads_.emplace_back());
+    WaitingRead* const read = free_reads_.back();
+    switch (replicas_.begin_read(shard, Waiter{read, 0, 0, origin.core}, hash, behind)) {
+        case ReadTurn::now: break;
+        case ReadTurn::later:
             free_reads_.pop_back();  // until on_readable
             read->origin = origin;
             read->key.assign(key);
             read->wants_value = header.wants_value;
             return;
-        }
+        case ReadTurn::never: return answer_refusal(origin, Errc::no_leader);
     }
     answer_read(origin, replicas_.store(shard).get(key, hash), header.wants_value);
 }
@@ -282,8 +284,35 @@ void Router::on_readable(const Replica& replica, std::span<const Waiter> readers
         auto* const read = static_cast<WaitingRead*>(reader.owner);
         const Store& store = replica.store();
         answer_read(read->origin, store.get(read->key, store.hash(read->key)), read->wants_value);
-        if (read->key.capacity() > kept_key_bytes_max) release(read->key);
-        free_reads_.push_back(read);
+        give_back(read);
+    }
+}
+
+void Router::give_back(WaitingRead* read) {
+    if (read->key.capacity() > kept_key_bytes_max) release(read->key);
+    free_reads_.push_back(read);
+}
+
+void Router::on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept {
+    for (const Waiter& waiter : waiters) {
+        if (waiter.owner == nullptr) continue;
+        if (waiter.core == core_) {
+            handler_.on_refused(waiter, reason);
+        } else {
+            answer_refusal(waiter, reason);
+        }
+    }
+}
+
+void Router::on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept {
+    for (const Waiter& reader : readers) {
+        if (reader.core == core_) {
+            handler_.on_refused(reader, reason);
+            continue;
+        }
+        auto* const read = static_cast<WaitingRead*>(reader.owner);
+        answer_refusal(read->origin, reason);
+        give_back(read);
     }
 }
 

@@ -86,7 +86,7 @@ private:
             const Index before = place->second;
             // The first that is left may be any that the snapshot includes.
             const bool joins =
-                first ? entry.index <= included(record.group).next() : entry.index == before.next();
+                first ? entry.index <= included(record.group).next() : entry.index <= before.next();
             if (!joins) {
                 return fail(Errc::damaged,
                             fmt::format("group {}: entry {} does not join what is before it",

@@ -11,11 +11,12 @@ constexpr std::size_t ahead = 8;
 constexpr std::size_t free_waiters_max = 8;
 }  // namespace
 
-Replica::Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
-                 std::uint64_t hash_secret, std::size_t entry_bytes_limit)
+Replica::Replica(consensus::RaftOptions options, consensus::LogStore& log,
+                 consensus::GroupOwner& owner, Slab& slab, std::uint64_t hash_secret,
+                 std::size_t entry_bytes_limit)
     : entry_bytes_limit_(entry_bytes_limit),
       store_(slab, hash_secret),
-      group_(id, self, log, *this),
+      group_(options, log, *this, owner),
       batch_(group_.take_buffer()) {}
 
 /// Before a command of `bytes` goes into the open batch.
@@ -49,6 +50,10 @@ std::optional<Errc> Replica::propose(Bytes encoded, Waiter waiter, std::uint64_t
 
 void Replica::close_batch(std::uint64_t now_ms) {
     if (waiters_.empty()) return;
+    if (!group_.ready()) {  // it was when they were taken
+        batch_.resize(entry_header_bytes);
+        return drop(std::exchange(waiters_, {}), Errc::no_leader);
+    }
     Proposed proposed;
     proposed.position = group_.propose(std::move(batch_), now_ms);
     proposed.waiters = std::move(waiters_);
@@ -71,21 +76,85 @@ std::size_t Replica::buffer_bytes() const noexcept {
            readers_.size() * sizeof(Reader) + readable_.capacity() * sizeof(Waiter);
 }
 
-bool Replica::read_behind_pending(Waiter reader, std::uint64_t hash) {
-    if (pending() == 0) return false;
-    readers_.push_back({taken_, hash, reader});
-    return true;
+ReadTurn Replica::queue_read(Waiter reader, std::uint64_t hash) {
+    if (!group_.ready()) return ReadTurn::never;
+    if (group_.alone()) {
+        readers_.push_back({taken_, hash, 0, {}, reader});
+        return ReadTurn::later;
+    }
+    const std::uint64_t round = group_.request_read();
+    if (round == 0) return ReadTurn::never;
+    readers_.push_back({taken_, hash, round, {}, reader});
+    return ReadTurn::later;
+}
+
+void Replica::reads_confirmed(const consensus::ReadReady& ready) {
+    for (Reader& reader : readers_) {
+        if (reader.round == 0) continue;
+        if (reader.round > ready.round) break;
+        reader.round = 0;
+        reader.index = ready.index;
+    }
+    serve_readers();
+}
+
+bool Replica::may_apply() const noexcept {
+    if (readers_.empty() || readers_.front().round == 0) return true;
+    const bool own =
+        !proposed_.empty() && proposed_.front().position.index == group_.applied().next() &&
+        group_.raft().term_at(proposed_.front().position.index) == proposed_.front().position.term;
+    return !own || readers_.front().behind >= done_ + proposed_.front().waiters.size();
+}
+
+void Replica::role_changed() {
+    const Term leads = group_.ready() ? group_.raft().term() : Term();
+    if (leads == leads_) return;
+    leads_ = leads;
+    std::vector<Waiter> readers;
+    for (const Reader& reader : readers_) readers.push_back(reader.waiter);
+    readers_.clear();
+    if (!readers.empty() && handler_ != nullptr) handler_->on_reads_dropped(readers, Errc::no_leader);
+}
+
+void Replica::replaced(LogPosition position) {
+    // Whether the snapshot holds what was proposed here, nobody can tell.
+    while (!proposed_.empty() && proposed_.front().position.index <= position.index) {
+        std::vector<Waiter> waiters = std::move(proposed_.front().waiters);
+        proposed_.pop_front();
+        drop(std::move(waiters), Errc::commit_timeout);
+    }
+}
+
+void Replica::drop(std::vector<Waiter> waiters, Errc reason) {
+    done_ += waiters.size();
+    if (handler_ != nullptr) handler_->on_dropped(waiters, reason);
+    keep_waiters(std::move(waiters));
+}
+
+/// Waiters belong to a position, not to an index: after a change of leader another entry stands
+/// where theirs was proposed.
+void Replica::drop_overtaken(LogPosition applied) {
+    while (!proposed_.empty() && proposed_.front().position.index <= applied.index &&
+           proposed_.front().position != applied) {
+        std::vector<Waiter> waiters = std::move(proposed_.front().waiters);
+        proposed_.pop_front();
+        drop(std::move(waiters), Errc::no_leader);
+    }
+}
+
+void Replica::keep_waiters(std::vector<Waiter> waiters) {
+    waiters.clear();
+    if (free_waiters_.size() < free_waiters_max) free_waiters_.push_back(std::move(waiters));
 }
 
 Status Replica::apply(const Entry& entry) noexcept {
+    const LogPosition position{entry.term, entry.index};
+    drop_overtaken(position);
     if (entry.kind != EntryKind::commands) return {};
     applied_.clear();
     previous_.clear();
     previous_values_.clear();
-    // Waiters belong to a position, not to an index: after a change of leader another entry may
-    // stand where theirs was proposed.
-    const bool own = !proposed_.empty() && proposed_.front().position.index == entry.index;
-    KV_ASSERT(!own || proposed_.front().position.term == entry.term);
+    const bool own = !proposed_.empty() && proposed_.front().position == position;
     KV_CHECK(apply_commands(entry.payload, own));
     if (!own) return {};
     Proposed proposed = std::move(proposed_.front());
@@ -94,10 +163,7 @@ Status Replica::apply(const Entry& entry) noexcept {
     for (std::size_t i = 0; i < applied_.size(); ++i) applied_[i].waiter = proposed.waiters[i];
     show_previous();
     if (handler_ != nullptr) handler_->on_applied(applied_);
-    proposed.waiters.clear();
-    if (free_waiters_.size() < free_waiters_max) {
-        free_waiters_.push_back(std::move(proposed.waiters));
-    }
+    keep_waiters(std::move(proposed.waiters));
     return {};
 }
 
@@ -161,7 +227,8 @@ void Replica::prefetch_readers() const noexcept {
 
 void Replica::serve_readers() {
     readable_.clear();
-    while (!readers_.empty() && readers_.front().behind <= done_) {
+    while (!readers_.empty() && readers_.front().behind <= done_ && readers_.front().round == 0 &&
+           readers_.front().index <= group_.applied()) {
         readable_.push_back(readers_.front().waiter);
         readers_.pop_front();
     }

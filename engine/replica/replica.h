@@ -36,6 +36,11 @@ class Replica;
 class AppliedHandler {
 public:
     virtual void on_applied(std::span<const Applied> applied) noexcept = 0;
+    /// Commands that were taken and that this node can do nothing more for: `no_leader`, they have
+    /// had no effect and will have none; `commit_timeout`, nobody knows.
+    virtual void on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept = 0;
+    /// Reads that waited and will not be served here: `no_leader`.
+    virtual void on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept = 0;
     /// Reads that waited for the commands before them may look into the store of `replica` now, and
     /// only during the call: the next command is not applied yet.
     virtual void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept = 0;
@@ -44,16 +49,26 @@ protected:
     ~AppliedHandler() = default;
 };
 
+/// When a read may look into the store.
+enum class ReadTurn : std::uint8_t {
+    now,
+    later,  ///< the handler will hear of it
+    never,  ///< this node does not lead the shard, or not yet
+};
+
 class Replica final : private consensus::StateMachine {
 public:
     /// An entry is closed before it passes this size; a larger command gets an entry of its own.
     static constexpr std::size_t entry_bytes_max = std::size_t{1} << 20;
 
     /// `entry_bytes_limit`: what the log can hold in one piece.
-    Replica(GroupId id, NodeId self, consensus::LogStore& log, Slab& slab,
-            std::uint64_t hash_secret, std::size_t entry_bytes_limit);
+    Replica(consensus::RaftOptions options, consensus::LogStore& log, consensus::GroupOwner& owner,
+            Slab& slab, std::uint64_t hash_secret, std::size_t entry_bytes_limit);
     Replica(const Replica&) = delete;
     Replica& operator=(const Replica&) = delete;
+
+    bool touched = false;    ///< in the list of its owner of those with effects
+    bool committed = false;  ///< in the list of its owner of those with entries to apply
 
     consensus::Group& group() noexcept { return group_; }
     const consensus::Group& group() const noexcept { return group_; }
@@ -68,14 +83,30 @@ public:
     std::optional<Errc> propose(const Command& command, Waiter waiter, std::uint64_t now_ms);
     /// The same with a command that encode_command wrote on another core.
     std::optional<Errc> propose(Bytes encoded, Waiter waiter, std::uint64_t now_ms);
-    /// Lets `reader` read right behind all commands that were taken so far, and before any later
-    /// one. False: nothing is pending, the store can be read at once.
-    bool read_behind_pending(Waiter reader, std::uint64_t hash);
+    /// Begins a linearizable read. `behind_own`: it is to see the commands that its client gave
+    /// before. A read that is later comes right behind all commands that were taken so far, and
+    /// before any later one.
+    ReadTurn begin_read(Waiter reader, std::uint64_t hash, bool behind_own) {
+        if (group_.alone() && group_.ready() && !(behind_own && pending() != 0)) [[likely]] {
+            return ReadTurn::now;
+        }
+        return queue_read(reader, hash);
+    }
     /// Closes the open batch into one entry. At the end of a turn.
     void close_batch(std::uint64_t now_ms);
     bool has_open_batch() const noexcept { return !waiters_.empty(); }
-    /// Commands that were taken and not yet applied.
+    /// Commands that were taken, not yet applied, and may still be.
     std::uint64_t pending() const noexcept { return taken_ - done_; }
+
+    /// Whether the next committed entry may be applied: not while a read that comes before one of
+    /// its commands is not confirmed.
+    bool may_apply() const noexcept;
+    /// Rounds of reads up to `ready.round` are confirmed.
+    void reads_confirmed(const consensus::ReadReady& ready);
+    /// The role has changed: reads that were begun as leader are given up.
+    void role_changed();
+    /// A snapshot of `position` takes the place of what is stored.
+    void replaced(LogPosition position);
 
     /// Memory of commands that are not applied yet, and of what is kept for further ones. Costs a
     /// walk over all entries under way.
@@ -87,6 +118,10 @@ public:
 private:
     std::optional<Errc> make_room(std::size_t bytes, std::uint64_t now_ms);
     void took(Waiter waiter);
+    ReadTurn queue_read(Waiter reader, std::uint64_t hash);
+    void drop_overtaken(LogPosition applied);
+    void drop(std::vector<Waiter> waiters, Errc reason);
+    void keep_waiters(std::vector<Waiter> waiters);
     Status apply(const Entry& entry) noexcept override;
     Status apply_commands(Bytes payload, bool own) noexcept;
     void keep_previous();
@@ -106,6 +141,8 @@ private:
     struct Reader {
         std::uint64_t behind = 0;  ///< number of the command that it waits for
         std::uint64_t hash = 0;
+        std::uint64_t round = 0;  ///< of reads, to be confirmed; 0: it was, for `index`
+        Index index;              ///< to be applied before
         Waiter waiter;
     };
 
@@ -121,10 +158,11 @@ private:
     };
     std::vector<Previous> previous_;  ///< which of applied_ return a value, of previous_values_
     std::string previous_values_;
-    std::deque<Reader> readers_;  ///< by `behind`
+    std::deque<Reader> readers_;  ///< by `behind`, and by `round`
+    Term leads_;                  ///< the term in which this replica leads; 0: it does not
     std::vector<Waiter> readable_;
     std::uint64_t taken_ = 0;  ///< commands proposed here, ever
-    std::uint64_t done_ = 0;   ///< of those, applied
+    std::uint64_t done_ = 0;   ///< of those, applied or dropped
 };
 
 }  // namespace kv

@@ -24,12 +24,19 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       apply_timer_(*this),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
+    consensus::GroupOwner& owner = *this;
+    consensus::RaftOptions raft;
+    raft.self = options_.node;
+    raft.boot = options_.boot;
+    raft.heartbeat_interval = options_.heartbeat_interval;
+    raft.election_timeout = options_.election_timeout;
     replicas_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         if (placement_.core_of(ShardId(i)) != options_.core) continue;
-        replicas_[i] =
-            std::make_unique<Replica>(Placement::group_of(ShardId(i)), options_.node, log_store,
-                                      slab_, options_.hash_secret, wal_.record_bytes_max());
+        raft.group = Placement::group_of(ShardId(i));
+        reactor_.backend().fill_entropy({reinterpret_cast<std::byte*>(&raft.seed), sizeof raft.seed});
+        replicas_[i] = std::make_unique<Replica>(raft, log_store, owner, slab_,
+                                                 options_.hash_secret, wal_.record_bytes_max());
         own_.push_back(replicas_[i].get());
     }
     reactor_.add_turn_hook(*this, io::Reactor::Phase::commit);
@@ -56,10 +63,14 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     KV_CO_TRY(wal::Recovered recovered, co_await wal::recover(reactor_, options_.wal, *this));
     KV_CO_CHECK(co_await snapshots_.recovered());
     KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
-    const std::uint64_t time = now_ms();
-    for (Replica* const replica : own_) replica->group().campaign(options_.configuration, time);
-    const auto ready = [](const Replica* replica) { return replica->group().ready(); };
-    while (!std::all_of(own_.begin(), own_.end(), ready)) {
+    for (Replica* const replica : own_) {
+        KV_CO_CHECK(replica->group().start(options_.configuration, reactor_.now()));
+        touch(*replica);
+    }
+    const auto settled = [](const Replica* replica) {
+        return replica->group().ready() || !replica->group().alone();
+    };
+    while (!std::all_of(own_.begin(), own_.end(), settled)) {
         if (failed_) co_return fail(Errc::io, "the log failed while the node started");
         progress_.reset();
         co_await progress_.wait();
@@ -130,10 +141,55 @@ std::size_t ReplicaSet::buffer_bytes() const noexcept {
 
 // --- the end of a turn ---------------------------------------------------------------------------
 
+void ReplicaSet::touch(Replica& replica) {
+    if (std::exchange(replica.touched, true)) return;
+    touched_.push_back(&replica);
+    reactor_.want_turn();
+}
+
+void ReplicaSet::step(const Message& message) {
+    ShardId shard;
+    if (failed_ || !placement_.shard_of(message.group, shard) || !has(shard)) return;
+    Replica& replica = mutable_replica(shard);
+    replica.group().step(message, reactor_.now());
+    touch(replica);
+    note_committed(replica);
+}
+
+void ReplicaSet::disconnected(NodeId peer) {
+    for (Replica* const replica : own_) {
+        replica->group().disconnected(peer);
+        touch(*replica);
+    }
+}
+
+void ReplicaSet::tick() {
+    if (failed_) return;
+    for (Replica* const replica : own_) {
+        replica->group().tick(reactor_.now());
+        touch(*replica);
+    }
+}
+
+void ReplicaSet::flush_groups() {
+    // What it takes from the front may touch others again.
+    for (std::size_t i = 0; i < touched_.size(); ++i) {
+        Replica& replica = *touched_[i];
+        replica.touched = false;
+        replica.group().flush(reactor_.now());
+        note_committed(replica);
+    }
+    touched_.clear();
+}
+
 void ReplicaSet::at_turn_end() {
-    for (const ShardId shard : open_batches_) mutable_replica(shard).close_batch(turn_ms_);
+    for (const ShardId shard : open_batches_) {
+        mutable_replica(shard).close_batch(turn_ms_);
+        touch(mutable_replica(shard));
+    }
     open_batches_.clear();
     applied_bytes_ = 0;
+    if (!failed_) flush_groups();
     wal_.flush();
     set_constrained(wal_.constrained());
     if (reclaiming_) {
@@ -148,23 +204,47 @@ void ReplicaSet::at_turn_end() {
 
 // --- log store -----------------------------------------------------------------------------------
 
+Replica& ReplicaSet::replica_of(GroupId group) noexcept {
+    ShardId shard;
+    const bool known = placement_.shard_of(group, shard);
+    KV_ASSERT(known && has(shard));
+    return mutable_replica(shard);
+}
+
 void ReplicaSet::stage_hard_state(GroupId group, const HardState& state) noexcept {
     std::byte bytes[hard_state_bytes];
     encode_hard_state(state, bytes);
-    wal_.stage(wal::RecordKind::hard_state, group, bytes);
+    staged_last_ = wal_.stage(wal::RecordKind::hard_state, group, bytes);
 }
 
 void ReplicaSet::save(GroupId group, const HardState& state) noexcept {
     stage_hard_state(group, state);
 }
 
+void ReplicaSet::reset(GroupId group, LogPosition position) noexcept {
+    std::byte bytes[16];
+    store_le<std::uint64_t>(bytes, position.index.value());
+    store_le<std::uint64_t>(bytes + 8, position.term.value());
+    staged_last_ = wal_.stage(wal::RecordKind::log_reset, group, bytes);
+}
+
 void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
     Staged staged;
     const bool known = placement_.shard_of(group, staged.shard);
     KV_ASSERT(known);
-    staged.ticket = wal_.stage(wal::RecordKind::entries, group, entry.bytes);
-    staged.last = {entry.term, entry.index};
+    staged_last_ = wal_.stage(wal::RecordKind::entries, group, entry.bytes);
+    staged.ticket = staged_last_;
+    staged.index = entry.index;
     staged.bytes = entry.bytes.size();
+    staged_.push_back(staged);
+}
+
+void ReplicaSet::hand_over(GroupId group, consensus::PersistMark mark) noexcept {
+    Staged staged;
+    const bool known = placement_.shard_of(group, staged.shard);
+    KV_ASSERT(known);
+    staged.ticket = staged_last_;
+    staged.mark = mark;
     staged_.push_back(staged);
 }
 
@@ -172,47 +252,87 @@ std::optional<Errc> ReplicaSet::refusal(std::size_t bytes) const noexcept {
     return wal_.refusal(bytes);
 }
 
+// --- group owner ---------------------------------------------------------------------------------
+
+void ReplicaSet::send(const Message& message) noexcept {
+    if (sender_ != nullptr) sender_->send(message);
+}
+
+void ReplicaSet::fetch(GroupId, const consensus::Fetch&) noexcept {}
+
+void ReplicaSet::send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept {}
+
+void ReplicaSet::receive_snapshot(GroupId, const Message&) noexcept {}
+
+void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept {
+    Replica& replica = replica_of(group);
+    replica.reads_confirmed(ready);
+    note_committed(replica);
+}
+
+void ReplicaSet::on_role_changed(GroupId group) noexcept {
+    replica_of(group).role_changed();
+    progress_.set();
+}
+
 // --- WAL client ----------------------------------------------------------------------------------
 
 /// Retention hears of entries at once, while the log says which segment they are in; the store may
 /// have them later.
 void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
-    while (durable_ < staged_.size() && staged_[durable_].ticket <= ticket) {
-        const Staged& staged = staged_[durable_++];
-        snapshots_.entry_durable(staged.shard, staged.last.index, staged.bytes);
+    while (!staged_.empty() && staged_.front().ticket <= ticket) {
+        const Staged staged = staged_.front();
+        staged_.pop_front();
+        if (staged.index.value() != 0) {
+            snapshots_.entry_durable(staged.shard, staged.index, staged.bytes);
+        }
+        if (staged.mark.number == 0) continue;
+        Replica& replica = mutable_replica(staged.shard);
+        replica.group().persisted(staged.mark, reactor_.now());
+        touch(replica);
+        note_committed(replica);
     }
     snapshots_.on_durable(ticket);
-    apply_durable();
+    apply_committed();
 }
 
 std::size_t ReplicaSet::apply_bytes_max() const noexcept {
     return std::min<std::size_t>(apply_bytes_default, options_.wal.batch_bytes_max / 4);
 }
 
+void ReplicaSet::note_committed(Replica& replica) {
+    if (replica.committed || !replica.group().has_committed() || !replica.may_apply()) return;
+    replica.committed = true;
+    committed_.push_back(&replica);
+    reactor_.timers().arm(apply_timer_, reactor_.now());  // unless it is applied before
+}
+
 /// An entry is what one turn collected for one shard: a small part of what a batch holds.
-void ReplicaSet::apply_durable() noexcept {
-    while (durable_ != 0 && !failed_) {
+void ReplicaSet::apply_committed() noexcept {
+    while (!committed_.empty() && !failed_) {
         if (applied_bytes_ >= apply_bytes_max()) {
             reactor_.timers().arm(apply_timer_, reactor_.now());  // the next turn, at once
             break;
         }
-        const Staged staged = staged_.front();
-        staged_.pop_front();
-        --durable_;
-        applied_bytes_ += staged.bytes;
-        const Status applied = mutable_replica(staged.shard).group().persisted(staged.last);
+        Replica& replica = *committed_.front();
+        committed_.pop_front();
+        replica.committed = false;
+        const Result<std::size_t> applied = replica.group().apply_next();
         if (!applied) {
             on_failed(applied.error());
             return;
         }
+        applied_bytes_ += *applied;
+        note_committed(replica);
     }
+    if (committed_.empty()) reactor_.timers().disarm(apply_timer_);
     reclaiming_ = true;  // looks once; stays only if a flush left something
     progress_.set();
 }
 
 void ReplicaSet::stage_rotation() noexcept {
     for (Replica* const replica : own_) {
-        stage_hard_state(replica->group().id(), replica->group().hard_state());
+        stage_hard_state(replica->group().id(), replica->group().raft().kept_state());
     }
     snapshots_.on_rotation();
 }
@@ -258,10 +378,15 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
         }
         case wal::RecordKind::snapshot_mark:
             return snapshots_.recovered_mark(shard, record.payload);
-        case wal::RecordKind::log_reset:
-            return fail(Errc::foreign,
-                        fmt::format("the log of group {} was reset, which this version cannot read",
-                                    record.group.value()));
+        case wal::RecordKind::log_reset: {
+            if (snapshots_.missing(shard)) return {};
+            if (record.payload.size() != 16) return fail(Errc::damaged, "a log reset of odd size");
+            const LogPosition position{Term(load_le<std::uint64_t>(record.payload.data() + 8)),
+                                       Index(load_le<std::uint64_t>(record.payload.data()))};
+            const Status recovered = replica.group().recover(position);
+            if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
+            return {};
+        }
     }
     KV_UNREACHABLE();
 }

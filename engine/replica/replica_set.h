@@ -1,11 +1,11 @@
 #pragma once
 
 /// ReplicaSet: the replicas of one core and the WAL they share; the only door to them. It carries
-/// the effects of all groups of a turn into one WAL batch, and what becomes durable back into the
-/// groups. Owner core only.
+/// the effects of all groups of a turn into one WAL batch and to the peers, and what becomes durable
+/// back into the groups. Owner core only.
 ///
-///     propose() ... end of turn: close batches -> entries -> WAL -> durable -> commit -> apply ->
-///     handler
+///     propose(), step() ... end of turn: close batches -> entries -> WAL, peers -> durable,
+///     acknowledged -> commit -> apply -> handler
 
 #include <deque>
 #include <memory>
@@ -26,7 +26,10 @@ struct ReplicaSetOptions {
     std::uint16_t cores = 1;    ///< of the node; this one has the shards that Placement gives it
     CoreId core;
     std::uint64_t hash_secret = 0;
+    std::uint64_t boot = 0;       ///< of the data directory
     Configuration configuration;  ///< the first entry of every group
+    Duration heartbeat_interval = 50ms;
+    Duration election_timeout = 300ms;
     wal::WalOptions wal;
     std::string snapshot_directory;  ///< of the node, for all cores; exists
     Retention::Limits snapshot_limits;
@@ -42,7 +45,18 @@ protected:
     ~FailureHandler() = default;
 };
 
+/// What carries messages to the other nodes.
+class PeerSender {
+public:
+    /// May be lost. Views in it are valid during the call.
+    virtual void send(const Message& message) noexcept = 0;
+
+protected:
+    ~PeerSender() = default;
+};
+
 class ReplicaSet final : private consensus::LogStore,
+                         private consensus::GroupOwner,
                          private wal::WalClient,
                          private wal::RecoverySink,
                          private io::TurnHook {
@@ -50,13 +64,23 @@ public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
     ~ReplicaSet();
 
-    /// Loads the snapshots, recovers the log behind them, applies it, campaigns, and returns once
-    /// every group is ready. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
+    /// Loads the snapshots, recovers the log behind them, and applies what is known to be committed.
+    /// With no other voter it leads all its groups on return; else it takes part in them from now
+    /// on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
     /// Refuses new commands, waits for those taken, and stops the log cleanly.
     io::Task<void> stop();
 
     void set_handler(AppliedHandler* handler) noexcept;
+    /// Before open(), unless this node is alone.
+    void set_sender(PeerSender* sender) noexcept { sender_ = sender; }
+
+    /// A message of another node to a group of this core.
+    void step(const Message& message);
+    /// Messages to or from `peer` were lost.
+    void disconnected(NodeId peer);
+    /// All that had arrived is taken in: time may pass. At least every 10 ms.
+    void tick();
 
     const Placement& placement() const noexcept { return placement_; }
     std::uint16_t shards() const noexcept { return placement_.shards(); }
@@ -74,10 +98,14 @@ public:
     std::optional<Errc> propose(ShardId shard, Bytes encoded, Waiter waiter) {
         return propose_any(shard, encoded, waiter);
     }
-    /// Replica::read_behind_pending, of `shard`.
-    bool read_behind_pending(ShardId shard, Waiter reader, std::uint64_t hash) {
-        return mutable_replica(shard).read_behind_pending(reader, hash);
+    /// Replica::begin_read, of `shard`.
+    ReadTurn begin_read(ShardId shard, Waiter reader, std::uint64_t hash, bool behind_own) {
+        const ReadTurn turn = mutable_replica(shard).begin_read(reader, hash, behind_own);
+        if (turn == ReadTurn::later) touch(mutable_replica(shard));
+        return turn;
     }
+    /// Who leads `shard`, as far as this node knows; 0: nobody.
+    NodeId leader(ShardId shard) const noexcept { return replica(shard).group().raft().leader(); }
     /// Commands that were taken and not yet applied.
     std::uint64_t pending() const noexcept;
 
@@ -101,9 +129,18 @@ public:
 
 private:
     // consensus::LogStore
+    void reset(GroupId group, LogPosition position) noexcept override;
     void save(GroupId group, const HardState& state) noexcept override;
     void append(GroupId group, const Entry& entry) noexcept override;
+    void hand_over(GroupId group, consensus::PersistMark mark) noexcept override;
     std::optional<Errc> refusal(std::size_t bytes) const noexcept override;
+    // consensus::GroupOwner
+    void send(const Message& message) noexcept override;
+    void fetch(GroupId group, const consensus::Fetch& fetch) noexcept override;
+    void send_snapshot(GroupId group, const consensus::SnapshotSend& send) noexcept override;
+    void receive_snapshot(GroupId group, const Message& offer) noexcept override;
+    void on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept override;
+    void on_role_changed(GroupId group) noexcept override;
     // wal::WalClient
     void on_durable(wal::Ticket ticket) noexcept override;
     void stage_rotation() noexcept override;
@@ -119,17 +156,23 @@ private:
     SnapshotOptions snapshot_options() const;
     template <typename AnyCommand>
     std::optional<Errc> propose_any(ShardId shard, const AnyCommand& command, Waiter waiter);
-    void apply_durable() noexcept;
+    void apply_committed() noexcept;
+    /// `replica` has effects to be carried out at the end of the turn.
+    void touch(Replica& replica);
+    void flush_groups();
+    void note_committed(Replica& replica);
+    Replica& replica_of(GroupId group) noexcept;
     void stage_hard_state(GroupId group, const HardState& state) noexcept;
     std::uint64_t now_ms() noexcept;
     Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
 
-    /// Entries of one group in one WAL batch.
+    /// One entry, or what ends a hand-over, in the WAL.
     struct Staged {
         wal::Ticket ticket = 0;
         ShardId shard;
-        LogPosition last;
-        std::uint64_t bytes = 0;
+        Index index;                  ///< 0: no entry
+        std::uint64_t bytes = 0;      ///< of the entry
+        consensus::PersistMark mark;  ///< that is durable with it; number 0: none yet
     };
 
     io::Reactor& reactor_;
@@ -144,7 +187,10 @@ private:
     std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
     std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
     std::deque<Staged> staged_;          ///< in the order of the log
-    std::size_t durable_ = 0;            ///< of staged_, from its front: in the log, to be applied
+    wal::Ticket staged_last_ = 0;        ///< newest ticket
+    std::vector<Replica*> touched_;      ///< with effects of this turn
+    std::deque<Replica*> committed_;     ///< with entries to be applied
+    PeerSender* sender_ = nullptr;
     /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
     /// next ones.
     std::size_t apply_bytes_max() const noexcept;
@@ -152,7 +198,8 @@ private:
     std::size_t applied_bytes_ = 0;  ///< in this turn
     struct ApplyTimer : io::Timer {
         explicit ApplyTimer(ReplicaSet& s) noexcept
-            : Timer([](io::Timer& t) noexcept { static_cast<ApplyTimer&>(t).set.apply_durable(); }),
+            : Timer(
+                  [](io::Timer& t) noexcept { static_cast<ApplyTimer&>(t).set.apply_committed(); }),
               set(s) {}
         ReplicaSet& set;
     };

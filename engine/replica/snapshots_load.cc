@@ -41,8 +41,7 @@ public:
     Status on_entries(Bytes bytes) override { return loader_->feed(bytes); }
     Status on_end() override {
         KV_CHECK(loader_->finish(head_.keys));
-        replica_.group().restore({head_.term, head_.index}, head_.time_ms,
-                                 std::move(configuration_));
+        replica_.group().restore({head_.term, head_.index}, head_.time_ms, configuration_);
         return {};
     }
 

@@ -1,8 +1,8 @@
 #pragma once
 
 /// Writes one snapshot file (engine/snapshot/format.h) while its core goes on serving. Unless time
-/// presses, one frame is written at a time, and after each the disk is left alone for four times as long
-/// as that took: syncs of the log wait for whatever is queued before them. In a hurry at most
+/// presses, one frame is written at a time, and after each the disk is left alone for four times as
+/// long as that took: syncs of the log wait for whatever is queued before them. In a hurry at most
 /// frames_per_turn frames are filled in a turn, through a bounded set of buffers whose writes
 /// overlap with the filling of others; when none is free the filling waits for the disk. Owner core
 /// only.

@@ -2,8 +2,8 @@
 
 /// What the replicas of one Raft group say to each other, one struct per kind (Raft, figure 2;
 /// dissertation 3, 4.2.3, 6.4, 9.6). Requests and answers: whoever asks numbers the request and
-/// puts in the boot of its own data directory; the answer carries both back. An answer to an earlier
-/// life, an earlier term or a request that is not outstanding says nothing and is dropped.
+/// puts in the boot of its own data directory; the answer carries both back. An answer to an
+/// earlier life, an earlier term or a request that is not outstanding says nothing and is dropped.
 /// proto/raft/message_codec.h has the bytes.
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "consensus/drive/log_store.h"
+#include "consensus/drive/group.h"
 
 namespace kv {
 
@@ -23,6 +23,13 @@ struct FakeLog final : consensus::LogStore {
     std::optional<Errc> refuse;
     mutable std::size_t asked_bytes = 0;  ///< by the last refusal()
 
+    std::vector<consensus::PersistMark> marks;  ///< handed over, ascending
+    std::vector<LogPosition> resets;
+
+    void reset(GroupId, LogPosition position) noexcept override { resets.push_back(position); }
+    void hand_over(GroupId, consensus::PersistMark mark) noexcept override {
+        marks.push_back(mark);
+    }
     void save(GroupId group, const HardState& state) noexcept override {
         steps.push_back({false, group, state, {}});
     }
@@ -41,6 +48,25 @@ struct FakeLog final : consensus::LogStore {
         }
         return found;
     }
+};
+
+/// Remembers what a group asked of its node.
+struct FakeOwner final : consensus::GroupOwner {
+    std::vector<Message> messages;  ///< without what they view
+    std::vector<consensus::ReadReady> reads;
+    std::vector<consensus::Fetch> fetches;
+    std::size_t role_changes = 0;
+
+    void send(const Message& message) noexcept override { messages.push_back(message); }
+    void fetch(GroupId, const consensus::Fetch& fetch) noexcept override {
+        fetches.push_back(fetch);
+    }
+    void send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept override {}
+    void receive_snapshot(GroupId, const Message&) noexcept override {}
+    void on_reads_confirmed(GroupId, const consensus::ReadReady& ready) noexcept override {
+        reads.push_back(ready);
+    }
+    void on_role_changed(GroupId) noexcept override { ++role_changes; }
 };
 
 }  // namespace kv

@@ -1,3 +1,5 @@
+/// One group between a log and a state machine that a test completes by hand.
+
 #include "consensus/drive/group.h"
 
 #include <gtest/gtest.h>
@@ -9,18 +11,21 @@ namespace {
 
 const GroupId group_id(4);
 const NodeId self(9);
+const Instant now{};
 
-Configuration one_voter() {
-    Member member;
-    member.node = self;
-    member.host = "10.0.0.1";
-    return {{member}};
+Configuration voters(std::initializer_list<std::uint64_t> nodes) {
+    Configuration configuration;
+    for (const std::uint64_t node : nodes) {
+        Member member;
+        member.node = NodeId(node);
+        configuration.members.push_back(member);
+    }
+    return configuration;
 }
 
 struct Machine final : StateMachine {
     struct Seen {
         Index index;
-        Term term;
         EntryKind kind;
         std::string payload;
     };
@@ -29,272 +34,193 @@ struct Machine final : StateMachine {
 
     Status apply(const Entry& entry) noexcept override {
         if (fail_with) return fail(*fail_with);
-        seen.push_back({entry.index, entry.term, entry.kind, std::string(as_text(entry.payload))});
+        seen.push_back({entry.index, entry.kind, std::string(as_text(entry.payload))});
         return {};
     }
 };
 
 struct Fixture {
     FakeLog log;
+    FakeOwner owner;
     Machine machine;
-    Group group{group_id, self, log, machine};
+    Group group{options(), log, machine, owner};
 
+    static RaftOptions options() {
+        RaftOptions options;
+        options.group = group_id;
+        options.self = self;
+        options.boot = 1;
+        return options;
+    }
     LogPosition propose(std::string_view payload, std::uint64_t now_ms = 1) {
         std::string entry = group.take_buffer();
         entry.append(payload);
         return group.propose(std::move(entry), now_ms);
     }
-    void lead(std::uint64_t now_ms = 1) {
-        group.campaign(one_voter(), now_ms);
-        ASSERT_TRUE(group.persisted(group.last()).has_value());
+    void apply_all() {
+        while (group.has_committed()) ASSERT_TRUE(group.apply_next().has_value());
+    }
+    void persist_all() {
+        group.flush(now);
+        std::size_t persisted = 0;
+        while (persisted != log.marks.size()) {
+            persisted = log.marks.size();
+            group.persisted(log.marks.back(), now);
+            group.flush(now);
+        }
+    }
+    void lead() {
+        ASSERT_TRUE(group.start(voters({9}), now).has_value());
+        persist_all();
         ASSERT_TRUE(group.ready());
+        apply_all();
     }
 };
 
 /// A sealed entry as recovery brings it.
 struct Sealed {
-    Sealed(std::uint64_t term, std::uint64_t index, std::string_view payload = {},
-           EntryKind kind = EntryKind::noop, std::uint64_t time_ms = 0)
+    Sealed(std::uint64_t term, std::uint64_t index, std::string_view payload, EntryKind kind)
         : bytes(entry_header_bytes, '\0') {
         bytes.append(payload);
         seal_entry({reinterpret_cast<std::byte*>(bytes.data()), bytes.size()}, group_id, Term(term),
-                   Index(index), time_ms, kind);
+                   Index(index), 0, kind);
     }
     Entry entry() const { return *decode_entry(as_bytes(bytes), group_id); }
     std::string bytes;
 };
 
-TEST(Group, AnEmptyLogStartsWithItsConfigurationAndTheNoopOfItsFirstTerm) {
+TEST(Group, AloneItLeadsOnceItsOwnVoteAndItsNoopAreDurable) {
     Fixture f;
-    f.group.campaign(one_voter(), 77);
-    ASSERT_EQ(f.log.steps.size(), 3u);
-    EXPECT_FALSE(f.log.steps[0].is_entry);  // term and vote are durable no later than the entries
+    ASSERT_TRUE(f.group.start(voters({9}), now).has_value());
+    EXPECT_EQ(f.group.refusal(10), Errc::no_leader);
+    f.group.flush(now);
+    ASSERT_EQ(f.log.marks.size(), 1u);
+    ASSERT_EQ(f.log.steps.size(), 2u);
+    EXPECT_FALSE(f.log.steps[0].is_entry);  // term and vote are durable no later than entries
     EXPECT_EQ(f.log.steps[0].group, group_id);
-    EXPECT_EQ(f.log.steps[0].state, (HardState{Term(1), self, Index(0)}));
-    const std::vector<Entry> entries = f.log.entries();
-    ASSERT_EQ(entries.size(), 2u);
-    EXPECT_EQ(entries[0].kind, EntryKind::configuration);
-    EXPECT_EQ(entries[0].index, Index(1));
-    EXPECT_EQ(*decode_configuration(entries[0].payload), one_voter());
-    EXPECT_EQ(entries[1].kind, EntryKind::noop);
-    EXPECT_EQ(entries[1].index, Index(2));
-    EXPECT_TRUE(entries[1].payload.empty());
-    for (const Entry& entry : entries) {
-        EXPECT_EQ(entry.term, Term(1));
-        EXPECT_EQ(entry.time_ms, 77u);
-    }
-}
-
-TEST(Group, EachCampaignHasATermOfItsOwn) {
-    std::vector<std::string> log;
-    HardState state;
-    for (std::uint64_t life = 1; life <= 5; ++life) {
-        Fixture f;
-        ASSERT_TRUE(f.group.recover(state).has_value());
-        for (const std::string& bytes : log) {
-            const auto entry = decode_entry(as_bytes(bytes), group_id);
-            ASSERT_TRUE(f.group.recover(*entry).has_value());
-        }
-        f.lead();
-        EXPECT_EQ(f.group.term(), Term(life));
-        state = f.log.steps[0].state;
-        for (const FakeLog::Step& step : f.log.steps) {
-            if (step.is_entry) log.push_back(step.bytes);
-        }
-        EXPECT_EQ(f.group.configuration(), one_voter());
-        EXPECT_EQ(f.group.last().index, Index(life + 1));  // one configuration, a noop each
-    }
-}
-
-TEST(Group, ALostHardStateCannotBringBackAnOldTerm) {
-    Fixture f;  // the term of the last entry counts as well
-    ASSERT_TRUE(f.group.recover(Sealed(6, 1).entry()).has_value());
-    f.group.campaign(one_voter(), 1);
-    EXPECT_EQ(f.group.term(), Term(7));
-}
-
-TEST(Group, NothingIsAcceptedBeforeAnEntryOfItsTermIsCommitted) {
-    Fixture f;
-    EXPECT_EQ(f.group.refusal(10), Errc::no_leader);
-    f.group.campaign(one_voter(), 1);
-    EXPECT_EQ(f.group.refusal(10), Errc::no_leader);
-    ASSERT_TRUE(f.group.persisted({Term(1), Index(1)}).has_value());
-    EXPECT_TRUE(f.group.ready());  // the configuration is an entry of this term
-    EXPECT_EQ(f.group.refusal(10), std::nullopt);
-}
-
-TEST(Group, ARecoveredLogDoesNotMakeItReady) {
-    Fixture f;
-    ASSERT_TRUE(f.group.recover(Sealed(1, 1).entry()).has_value());
-    f.group.campaign(one_voter(), 1);
+    EXPECT_EQ(f.log.entries()[0].kind, EntryKind::configuration);
     EXPECT_FALSE(f.group.ready());
-    ASSERT_TRUE(f.group.persisted(f.group.last()).has_value());
+    f.persist_all();
     EXPECT_TRUE(f.group.ready());
+    EXPECT_EQ(f.group.refusal(10), std::nullopt);
+    EXPECT_GT(f.owner.role_changes, 0u);
+    ASSERT_EQ(f.log.entries().size(), 2u);
+    EXPECT_EQ(f.log.entries()[1].kind, EntryKind::noop);
+    EXPECT_TRUE(f.machine.seen.empty());  // until its owner says so
+    f.apply_all();
+    EXPECT_EQ(f.machine.seen.size(), 2u);
+    EXPECT_EQ(f.group.configuration(), voters({9}));
+    EXPECT_TRUE(f.owner.messages.empty());
 }
 
-TEST(Group, ItCommitsWhatIsPersistedAndAppliesItOnceInOrder) {
+TEST(Group, AppliesWhatIsDurableOnceInOrder) {
     Fixture f;
     f.lead();
     f.machine.seen.clear();
-    const LogPosition a = f.propose("a");
-    const LogPosition b = f.propose("b");
-    const LogPosition c = f.propose("c");
-    EXPECT_TRUE(f.machine.seen.empty());
-    EXPECT_LT(f.group.commit(), a.index);
-    ASSERT_TRUE(f.group.persisted(b).has_value());
-    EXPECT_EQ(f.group.commit(), b.index);
-    EXPECT_EQ(f.group.applied(), b.index);
-    ASSERT_TRUE(f.group.persisted(a).has_value());  // late news of less
-    ASSERT_TRUE(f.group.persisted(b).has_value());
-    EXPECT_EQ(f.group.commit(), b.index);
-    ASSERT_TRUE(f.group.persisted(c).has_value());
+    f.propose("a");
+    f.propose("b");
+    f.group.flush(now);
+    const PersistMark first = f.log.marks.back();
+    f.propose("c");
+    f.group.flush(now);
+    EXPECT_FALSE(f.group.has_committed());
+    f.group.persisted(first, now);
+    f.apply_all();
+    ASSERT_EQ(f.machine.seen.size(), 2u);
+    EXPECT_EQ(f.machine.seen[0].payload, "a");
+    EXPECT_EQ(f.machine.seen[1].payload, "b");
+    f.group.persisted(first, now);  // says nothing new
+    EXPECT_FALSE(f.group.has_committed());
+    f.group.persisted(f.log.marks.back(), now);
+    f.apply_all();
     ASSERT_EQ(f.machine.seen.size(), 3u);
-    const char* const payloads[] = {"a", "b", "c"};
-    for (std::size_t i = 0; i < 3; ++i) {
-        EXPECT_EQ(f.machine.seen[i].payload, payloads[i]);
-        EXPECT_EQ(f.machine.seen[i].index, Index(a.index.value() + i));
-        EXPECT_EQ(f.machine.seen[i].kind, EntryKind::commands);
-    }
-    EXPECT_EQ(f.group.uncommitted_bytes(), 0u);
+    EXPECT_EQ(f.machine.seen[2].payload, "c");
+    EXPECT_EQ(f.group.applied(), f.group.raft().last().index);
 }
 
-TEST(Group, ACompletionFromAnotherTermSaysNothing) {
+TEST(Group, AFollowerAcknowledgesWhenTheLogSaysSo) {
     Fixture f;
-    f.lead();
-    const LogPosition a = f.propose("a");
-    const Index before = f.group.commit();
-    ASSERT_TRUE(f.group.persisted({Term(0), Index(1000)}).has_value());
-    ASSERT_TRUE(f.group.persisted({a.term.next(), a.index}).has_value());
-    EXPECT_EQ(f.group.commit(), before);
-    EXPECT_NE(f.group.uncommitted_bytes(), 0u);
-}
-
-TEST(GroupDeathTest, NobodyMayPersistWhatWasNeverAppended) {
-    Fixture f;
-    f.lead();
-    const LogPosition beyond{f.group.term(), f.group.last().index.next()};
-    EXPECT_DEATH(static_cast<void>(f.group.persisted(beyond)), "appended");
-}
-
-TEST(Group, UncommittedBytesAreBoundedAndComeBack) {
-    Fixture f;
-    f.lead();
-    const std::string large(Group::uncommitted_bytes_max, 'x');
-    EXPECT_EQ(f.group.refusal(large.size() + 1), std::nullopt);  // alone, any size may pass
-    const LogPosition first = f.propose(large.substr(entry_header_bytes));
-    EXPECT_EQ(f.group.uncommitted_bytes(), Group::uncommitted_bytes_max);
-    EXPECT_EQ(f.group.refusal(1), Errc::busy);
-    ASSERT_TRUE(f.group.persisted(first).has_value());
-    EXPECT_EQ(f.group.uncommitted_bytes(), 0u);
-    EXPECT_EQ(f.group.refusal(1), std::nullopt);
-    f.propose(large.substr(2 * entry_header_bytes));
-    EXPECT_EQ(f.group.refusal(entry_header_bytes), std::nullopt);  // exactly the bound
-    EXPECT_EQ(f.group.refusal(entry_header_bytes + 1), Errc::busy);
+    ASSERT_TRUE(f.group.start(voters({7, 8, 9}), now).has_value());
+    f.persist_all();
+    const Sealed entry(2, 2, "x", EntryKind::commands);
+    Message request{group_id, NodeId(7), self, Term(2), 5, 1, {}};
+    request.body = AppendRequest{{Term(1), Index(1)}, Index(1), {as_bytes(entry.bytes)}};
+    f.group.step(request, now);
+    f.group.flush(now);
+    EXPECT_TRUE(f.owner.messages.empty());
+    ASSERT_FALSE(f.log.entries().empty());
+    EXPECT_EQ(f.log.entries().back().index, Index(2));
+    f.group.persisted(f.log.marks.back(), now);
+    f.group.flush(now);
+    ASSERT_EQ(f.owner.messages.size(), 1u);
+    EXPECT_EQ(std::get<AppendReply>(f.owner.messages[0].body).match, Index(2));
+    EXPECT_EQ(f.owner.messages[0].to, NodeId(7));
 }
 
 TEST(Group, TheLogsRefusalPassesThrough) {
-    for (const Errc why : {Errc::read_only, Errc::busy, Errc::shutting_down}) {
-        Fixture f;
-        f.lead();
-        f.log.refuse = why;
-        EXPECT_EQ(f.group.refusal(123), why);
-        EXPECT_EQ(f.log.asked_bytes, 123u);
-    }
+    Fixture f;
+    f.lead();
+    f.log.refuse = Errc::read_only;
+    EXPECT_EQ(f.group.refusal(100), Errc::read_only);
+    EXPECT_EQ(f.log.asked_bytes, 100u);
+    f.log.refuse = {};
+    EXPECT_EQ(f.group.refusal(100), std::nullopt);
 }
 
-TEST(Group, StampsNeverFallWhenTheClockGoesBack) {
+TEST(Group, RecoveryAppliesWhatItKnowsToBeCommittedAndNoMore) {
     Fixture f;
-    ASSERT_TRUE(f.group.recover(Sealed(1, 1, {}, EntryKind::noop, 500).entry()).has_value());
-    f.lead(100);
-    f.propose("a", 400);
-    f.propose("b", 600);
-    f.propose("c", 0);
-    f.propose("d", 601);
-    std::vector<std::uint64_t> stamps;
-    for (const Entry& entry : f.log.entries()) stamps.push_back(entry.time_ms);
-    EXPECT_EQ(stamps, (std::vector<std::uint64_t>{500, 500, 600, 600, 601}));
-}
-
-TEST(Group, RecoveryAppliesTheLogAndGoesOnBehindIt) {
-    Fixture f;
-    ASSERT_TRUE(f.group.recover(HardState{Term(2), self, Index(0)}).has_value());
     std::string configuration;
-    encode_configuration(one_voter(), configuration);
-    const Sealed log[] = {{1, 1, configuration, EntryKind::configuration},
-                          {1, 2},
-                          {1, 3, "a", EntryKind::commands},
-                          {2, 4},
-                          {2, 5, "b", EntryKind::commands}};
-    for (const Sealed& sealed : log) ASSERT_TRUE(f.group.recover(sealed.entry()).has_value());
-    EXPECT_EQ(f.group.applied(), Index(5));
-    EXPECT_EQ(f.group.configuration(), one_voter());
-    ASSERT_EQ(f.machine.seen.size(), 5u);
-    EXPECT_EQ(f.machine.seen[4].payload, "b");
+    encode_configuration(voters({9}), configuration);
+    const Sealed first(1, 1, configuration, EntryKind::configuration);
+    const Sealed second(1, 2, "a", EntryKind::commands);
+    const Sealed third(1, 3, "b", EntryKind::commands);
+    ASSERT_TRUE(f.group.recover(first.entry()).has_value());
+    ASSERT_TRUE(f.group.recover(second.entry()).has_value());
+    EXPECT_TRUE(f.machine.seen.empty());
+    ASSERT_TRUE(f.group.recover(HardState{Term(1), self, Index(2)}).has_value());
+    EXPECT_EQ(f.machine.seen.size(), 2u);
+    ASSERT_TRUE(f.group.recover(third.entry()).has_value());
+    EXPECT_EQ(f.machine.seen.size(), 2u);
     f.lead();
-    const std::vector<Entry> entries = f.log.entries();
-    ASSERT_EQ(entries.size(), 1u);  // the configuration is there already
-    EXPECT_EQ(entries[0].kind, EntryKind::noop);
-    EXPECT_EQ(entries[0].term, Term(3));
-    EXPECT_EQ(entries[0].index, Index(6));
-    EXPECT_EQ(f.log.steps[0].state, (HardState{Term(3), self, Index(5)}));
+    EXPECT_EQ(f.machine.seen.size(), 4u);
+    EXPECT_EQ(f.group.raft().term(), Term(2));
 }
 
-TEST(Group, RecoveryRefusesALogThatDoesNotJoin) {
-    struct Case {
-        const char* name;
-        std::uint64_t term;
-        std::uint64_t index;
-    };
-    const Case cases[] = {
-        {"gap", 3, 4},        {"repeated", 3, 2}, {"from the start", 3, 1},
-        {"term falls", 2, 3}, {"index 0", 3, 0},
-    };
-    for (const Case& c : cases) {
-        Fixture f;
-        ASSERT_TRUE(f.group.recover(Sealed(1, 1).entry()).has_value());
-        ASSERT_TRUE(f.group.recover(Sealed(3, 2).entry()).has_value());
-        const Status status = f.group.recover(Sealed(c.term, c.index).entry());
-        ASSERT_FALSE(status.has_value()) << c.name;
-        EXPECT_EQ(status.error().code, Errc::damaged) << c.name;
-        EXPECT_EQ(f.machine.seen.size(), 2u) << c.name;
-    }
+TEST(Group, AVoteWithoutALogIsNotForgotten) {
     Fixture f;
-    ASSERT_TRUE(f.group.recover(HardState{Term(3), self, Index(0)}).has_value());
-    ASSERT_TRUE(f.group.recover(HardState{Term(3), self, Index(2)}).has_value());
-    const Status status = f.group.recover(HardState{Term(2), self, Index(2)});
-    ASSERT_FALSE(status.has_value());
-    EXPECT_EQ(status.error().code, Errc::damaged);
-    Fixture empty;
-    EXPECT_FALSE(empty.group.recover(Sealed(1, 2).entry()).has_value());
+    ASSERT_TRUE(f.group.recover(HardState{Term(3), NodeId(7), Index(0)}).has_value());
+    ASSERT_TRUE(f.group.start(voters({7, 8, 9}), now).has_value());
+    f.persist_all();
+    EXPECT_EQ(f.group.raft().term(), Term(3));
+    EXPECT_EQ(f.group.raft().vote(), NodeId(7));
+    ASSERT_EQ(f.log.entries().size(), 1u);
+    EXPECT_EQ(f.log.entries()[0].term, Term(1));  // as on all nodes
 }
 
-TEST(Group, WhatTheStateMachineCannotApplyStopsIt) {
+TEST(Group, RecoveryBeginsBehindASnapshot) {
+    Fixture f;
+    f.group.restore({Term(3), Index(10)}, 77, voters({9}));
+    EXPECT_EQ(f.group.applied_position(), (LogPosition{Term(3), Index(10)}));
+    EXPECT_EQ(f.group.applied_time_ms(), 77u);
+    const Sealed covered(3, 10, "a", EntryKind::commands);
+    const Sealed next(3, 11, "b", EntryKind::commands);
+    ASSERT_TRUE(f.group.recover(covered.entry()).has_value());
+    ASSERT_TRUE(f.group.recover(next.entry()).has_value());
+    f.lead();
+    ASSERT_EQ(f.machine.seen.size(), 2u);
+    EXPECT_EQ(f.machine.seen[0].payload, "b");
+}
+
+TEST(Group, WhatTheStateMachineCannotApplyIsAnError) {
     Fixture f;
     f.lead();
-    const LogPosition a = f.propose("a");
-    f.propose("b");
-    const Index applied = f.group.applied();
+    f.propose("a");
+    f.persist_all();
     f.machine.fail_with = Errc::unsupported;
-    const Status status = f.group.persisted(a);
-    ASSERT_FALSE(status.has_value());
-    EXPECT_EQ(status.error().code, Errc::unsupported);
-    EXPECT_EQ(f.group.applied(), applied);
-}
-
-TEST(Group, BuffersComeBackEmptyWithRoomForTheHeader) {
-    Fixture f;
-    f.lead();
-    for (int i = 0; i < 100; ++i) {
-        std::string buffer = f.group.take_buffer();
-        ASSERT_EQ(buffer.size(), entry_header_bytes);
-        buffer.append(static_cast<std::size_t>(i) * 100, 'x');
-        const LogPosition position = f.group.propose(std::move(buffer), 1);
-        if (i % 3 == 0) {
-            ASSERT_TRUE(f.group.persisted(position).has_value());
-        }
-    }
-    ASSERT_TRUE(f.group.persisted(f.group.last()).has_value());
-    EXPECT_EQ(f.machine.seen.back().payload.size(), 9900u);
+    const auto applied = f.group.apply_next();
+    ASSERT_FALSE(applied.has_value());
+    EXPECT_EQ(applied.error().code, Errc::unsupported);
+    EXPECT_LT(f.group.applied(), f.group.raft().commit());
 }
 
 }  // namespace

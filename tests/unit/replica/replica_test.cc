@@ -25,6 +25,8 @@ struct Handler final : AppliedHandler {
     };
     std::vector<Applied> applied;
     std::vector<Read> reads;
+    std::vector<std::pair<std::uint64_t, Errc>> dropped;
+    std::vector<std::pair<std::uint64_t, Errc>> reads_dropped;
     std::map<std::uint64_t, std::string> keys;  ///< of the readers
 
     std::vector<std::optional<std::string>> previous;  ///< of `applied`
@@ -36,6 +38,12 @@ struct Handler final : AppliedHandler {
                                    ? std::optional<std::string>(*one.result.previous)
                                    : std::nullopt);
         }
+    }
+    void on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept override {
+        for (const Waiter& waiter : waiters) dropped.emplace_back(waiter.request, reason);
+    }
+    void on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept override {
+        for (const Waiter& reader : readers) reads_dropped.emplace_back(reader.request, reason);
     }
     void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override {
         for (const Waiter& reader : readers) {
@@ -49,13 +57,33 @@ struct Handler final : AppliedHandler {
 
 struct Fixture {
     explicit Fixture(std::size_t entry_bytes_limit = SIZE_MAX)
-        : replica(GroupId(1), NodeId(1), log, slab, 99, entry_bytes_limit) {
+        : replica(options(), log, owner, slab, 99, entry_bytes_limit) {
         replica.set_handler(&handler);
         Member member;
         member.node = NodeId(1);
-        replica.group().campaign({{member}}, 1);
+        EXPECT_TRUE(replica.group().start({{member}}, Instant()).has_value());
         persist_all();
+        EXPECT_TRUE(replica.group().ready());
+        replica.role_changed();
         log.steps.clear();
+    }
+    static consensus::RaftOptions options() {
+        consensus::RaftOptions options;
+        options.group = GroupId(1);
+        options.self = NodeId(1);
+        return options;
+    }
+    /// Ends a turn.
+    void close(std::uint64_t now_ms) {
+        replica.close_batch(now_ms);
+        replica.group().flush(Instant());
+    }
+    void persist(consensus::PersistMark mark) {
+        replica.group().persisted(mark, Instant());
+        while (replica.group().has_committed() && replica.may_apply()) {
+            ASSERT_TRUE(replica.group().apply_next().has_value());
+        }
+        replica.group().flush(Instant());
     }
     std::optional<Errc> put(std::string_view key, std::string_view value, std::uint64_t request) {
         return replica.propose({CommandKind::put, key, value}, Waiter{this, request}, 1);
@@ -65,10 +93,18 @@ struct Fixture {
     }
     bool read(std::string_view key, std::uint64_t request) {
         handler.keys[request] = std::string(key);
-        return replica.read_behind_pending(Waiter{this, request}, replica.store().hash(key));
+        const ReadTurn turn =
+            replica.begin_read(Waiter{this, request}, replica.store().hash(key), true);
+        EXPECT_NE(turn, ReadTurn::never);
+        return turn == ReadTurn::later;
     }
     void persist_all() {
-        ASSERT_TRUE(replica.group().persisted(replica.group().last()).has_value());
+        replica.group().flush(Instant());
+        std::size_t persisted = 0;
+        while (persisted != log.marks.size()) {
+            persisted = log.marks.size();
+            persist(log.marks.back());
+        }
     }
     std::optional<std::string> stored(std::string_view key) {
         const auto found = replica.store().get(key, replica.store().hash(key));
@@ -77,6 +113,7 @@ struct Fixture {
 
     Slab slab;
     FakeLog log;
+    FakeOwner owner;
     Handler handler;
     Replica replica;
 };
@@ -88,8 +125,8 @@ TEST(Replica, TheCommandsOfATurnAreOneEntry) {
     }
     EXPECT_TRUE(f.replica.has_open_batch());
     EXPECT_TRUE(f.log.steps.empty());  // nothing before the turn ends
-    f.replica.close_batch(5);
-    f.replica.close_batch(5);  // nothing is open: no second entry
+    f.close(5);
+    f.close(5);  // nothing is open: no second entry
     ASSERT_EQ(f.log.entries().size(), 1u);
     EXPECT_EQ(f.log.entries()[0].kind, EntryKind::commands);
     EXPECT_EQ(f.log.entries()[0].time_ms, 5u);
@@ -106,10 +143,10 @@ TEST(Replica, WaitersGetCountsAndRevisionsInTheOrderOfTheLog) {
     ASSERT_EQ(f.put("b", "1", 11), std::nullopt);
     ASSERT_EQ(f.del("a", 12), std::nullopt);
     ASSERT_EQ(f.del("a", 13), std::nullopt);
-    f.replica.close_batch(1);
+    f.close(1);
     ASSERT_EQ(f.put("c", "1", 14), std::nullopt);
     ASSERT_EQ(f.replica.propose({CommandKind::flush, "", ""}, Waiter{&f, 15}, 1), std::nullopt);
-    f.replica.close_batch(1);
+    f.close(1);
     f.persist_all();
     const std::int64_t counts[] = {1, 1, 1, 0, 1, 2};
     ASSERT_EQ(f.handler.applied.size(), 6u);
@@ -133,9 +170,9 @@ TEST(Replica, ValuesBeforeAWriteComeBackEachWithItsCommand) {
     ASSERT_EQ(f.put("a", "3", 3), std::nullopt);
     ASSERT_EQ(exchange("a", std::string(5000, 'x'), 4), std::nullopt);
     ASSERT_EQ(exchange("a", "5", 5), std::nullopt);
-    f.replica.close_batch(1);
+    f.close(1);
     ASSERT_EQ(exchange("a", "6", 6), std::nullopt);
-    f.replica.close_batch(1);
+    f.close(1);
     f.persist_all();
     const std::vector<std::optional<std::string>> expected = {
         std::nullopt, "1", std::nullopt, "3", std::string(5000, 'x'), "5"};
@@ -146,8 +183,9 @@ TEST(Replica, AnEntryIsClosedAtOneMebibyte) {
     Fixture f;
     const std::string value(300'000, 'v');
     for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(f.put("k", value, i), std::nullopt);
+    f.replica.group().flush(Instant());
     EXPECT_EQ(f.log.entries().size(), 3u);  // three of them fit, the fourth opens the next
-    f.replica.close_batch(1);
+    f.close(1);
     ASSERT_EQ(f.log.entries().size(), 4u);
     for (const Entry& entry : f.log.entries()) {
         EXPECT_LE(entry.bytes.size(), Replica::entry_bytes_max);
@@ -165,7 +203,7 @@ TEST(Replica, ALargerCommandHasAnEntryOfItsOwn) {
     ASSERT_EQ(f.put("small", "1", 0), std::nullopt);
     ASSERT_EQ(f.put("large", value, 1), std::nullopt);
     ASSERT_EQ(f.put("small", "2", 2), std::nullopt);
-    f.replica.close_batch(1);
+    f.close(1);
     EXPECT_EQ(f.log.entries().size(), 3u);
     f.persist_all();
     EXPECT_EQ(f.stored("large"), value);
@@ -180,7 +218,7 @@ TEST(Replica, NoEntryIsLongerThanTheLogCanStore) {
     }
     ASSERT_EQ(f.put("k", std::string(1000 - overhead, 'v'), 50), std::nullopt);
     EXPECT_EQ(f.put("k", std::string(1001 - overhead, 'v'), 51), Errc::too_large);
-    f.replica.close_batch(1);
+    f.close(1);
     for (const Entry& entry : f.log.entries()) EXPECT_LE(entry.bytes.size(), 1000u);
     f.persist_all();
     EXPECT_EQ(f.handler.applied.size(), 51u);
@@ -192,7 +230,7 @@ TEST(Replica, ARefusedCommandLeavesNothingBehind) {
     f.log.refuse = Errc::read_only;
     EXPECT_EQ(f.put("b", "1", 1), Errc::read_only);
     f.log.refuse = {};
-    f.replica.close_batch(1);
+    f.close(1);
     f.persist_all();
     ASSERT_EQ(f.handler.applied.size(), 1u);
     EXPECT_EQ(f.stored("b"), std::nullopt);
@@ -204,7 +242,7 @@ TEST(Replica, ReadsWithNothingPendingNeedNotWait) {
     EXPECT_FALSE(f.read("a", 1));
     ASSERT_EQ(f.put("a", "1", 2), std::nullopt);
     EXPECT_TRUE(f.read("a", 3));
-    f.replica.close_batch(1);
+    f.close(1);
     EXPECT_TRUE(f.read("a", 4));
     f.persist_all();
     ASSERT_EQ(f.handler.reads.size(), 2u);
@@ -221,7 +259,7 @@ void interleave(std::uint64_t seed) {
     std::map<std::string, std::string> model;
     std::map<std::uint64_t, std::optional<std::string>> expected;
     std::vector<std::int64_t> expected_counts;
-    std::deque<LogPosition> closed;
+    std::deque<consensus::PersistMark> closed;
     const std::uint64_t steps = prng.between(1, 300);
     for (std::uint64_t request = 0; request < steps; ++request) {
         const std::string key(1, static_cast<char>('a' + prng.below(4)));
@@ -247,14 +285,14 @@ void interleave(std::uint64_t seed) {
                 expected[request] = std::nullopt;
             if (!f.read(key, request)) f.handler.reads.push_back({request, f.stored(key)});
         } else if (what < 90) {
-            f.replica.close_batch(1);
-            closed.push_back(f.replica.group().last());
+            f.close(1);
+            closed.push_back(f.log.marks.back());
         } else if (!closed.empty()) {
-            ASSERT_TRUE(f.replica.group().persisted(closed.front()).has_value());
+            f.persist(closed.front());
             closed.pop_front();
         }
     }
-    f.replica.close_batch(1);
+    f.close(1);
     f.persist_all();
     ASSERT_EQ(f.handler.reads.size(), expected.size());
     for (const Handler::Read& read : f.handler.reads) {
