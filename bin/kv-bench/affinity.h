@@ -6,7 +6,7 @@
 
 namespace kv::bench {
 
-/// Whether this process may use all of `cpus`. Errors: `config`, which it may not, and which it may.
+/// Whether this process may use all of `cpus`. Errors: `config`: which it may not, and all it may.
 Status check_cpus(std::span<const unsigned> cpus);
 
 /// The calling thread runs on `cpu` alone. Errors: `io` with the system's reason.
