@@ -67,12 +67,23 @@ Error refusal(const Request& request) {
     return {request.error, request.error_text};
 }
 
+/// A client that waits for the reply to each command would wait for ever.
+bool silences(Words words) noexcept {
+    return words.size() == 3 && equals_ignoring_case(words[0], "CLIENT") &&
+           equals_ignoring_case(words[1], "REPLY") && !equals_ignoring_case(words[2], "ON");
+}
+
+Error silenced() {
+    return {Errc::syntax, "every command is to be answered: CLIENT REPLY can only be ON here"};
+}
+
 Result<std::string> encode_binary_words(Words words, std::uint64_t request_id) {
     Request request;
     if (words.size() == 1 && words[0] == "KEYS") {
         request.verb = Verb::keys;
         return encode_binary(request, request_id);
     }
+    if (silences(words)) return fail(silenced());
     // `kv-cli -b SET greeting hello world`: a shell has taken the line apart.
     std::string value;
     std::array<std::string_view, 3> set{};
@@ -97,6 +108,7 @@ Result<std::string> encode_binary_line(std::string_view line, std::uint64_t requ
     std::vector<std::string_view> words;
     Request other;
     if (resp::split_inline(line, storage, words) && !words.empty()) {
+        if (silences(words)) return fail(silenced());
         resp::resolve_command(words, wire_limits, other);
         if (other.verb != Verb::invalid) return encode_binary(other, request_id);
         if (other.error != Errc::unknown_command) return fail(refusal(other));
@@ -104,15 +116,18 @@ Result<std::string> encode_binary_line(std::string_view line, std::uint64_t requ
     return fail(refusal(request));
 }
 
-/// Words that may follow `SET key value` in RESP.
+/// Words that may follow `SET key value` in RESP, here and in Redis: one that is missing would be
+/// written as part of the value, and a condition would not be checked.
 bool is_set_option(std::string_view word) noexcept {
-    constexpr std::array options{"EX", "PX", "EXAT", "PXAT", "NX", "XX", "KEEPTTL", "GET"};
+    constexpr std::array options{"EX",    "PX",   "EXAT",  "PXAT",  "NX",  "XX",     "IFEQ",
+                                 "IFREV", "IFNE", "IFDEQ", "IFDNE", "GET", "KEEPTTL"};
     return std::ranges::any_of(
         options, [&](std::string_view option) { return equals_ignoring_case(word, option); });
 }
 
 /// KEYS alone means all of them, as in the other protocols; RESP servers want a pattern.
-std::string encode_resp_words(Words words) {
+Result<std::string> encode_resp_words(Words words) {
+    if (silences(words)) return fail(silenced());
     constexpr std::array<std::string_view, 2> all_keys{"KEYS", "*"};
     std::string out;
     resp::encode_command(out, words.size() == 1 && words[0] == "KEYS" ? Words(all_keys) : words);

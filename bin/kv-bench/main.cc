@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "bin/kv-bench/affinity.h"
 #include "bin/kv-bench/compare.h"
 #include "bin/kv-bench/plot.h"
 #include "bin/kv-bench/report.h"
@@ -47,6 +48,16 @@ int perform(std::monostate) {
 }
 
 int perform(const Options& options) {
+    // A run of an hour is not to end with a folder that is not there.
+    for (const std::string& file : {options.result_file, options.plot_file}) {
+        if (file.empty()) continue;
+        if (const Status writable = check_writable(file); !writable) {
+            return complain(writable.error(), exit_connect);
+        }
+    }
+    if (const Status usable = check_cpus(options.cpus); !usable) {
+        return complain(usable.error(), exit_usage);
+    }
     const auto result = run_benchmark(options, shared);
     if (!result) return complain(result.error(), exit_connect);
     const Measured& measured = result->measured;

@@ -22,8 +22,10 @@ double us(std::uint64_t nanoseconds) noexcept {
 }  // namespace
 
 std::string progress_line(std::string_view label, const Point& point) {
-    std::string out = fmt::format("{}{:.0f} s  {} requests/s  p50 {}  p99 {}", label, point.at_s,
-                                  human_count(point.requests_per_second()),
+    // Two lines in a row are not to have the same time.
+    const int digits = point.seconds >= 0.95 ? 0 : point.seconds >= 0.095 ? 1 : 2;
+    std::string out = fmt::format("{}{:.{}f} s  {} requests/s  p50 {}  p99 {}", label, point.at_s,
+                                  digits, human_count(point.requests_per_second()),
                                   human_time(point.p50_us), human_time(point.p99_us));
     if (point.errors > 0) out += fmt::format("  errors {}", point.errors);
     return out;

@@ -63,7 +63,9 @@ const CLI::Range at_least_one(1.0, 1e18, "POSITIVE");
 void add_target_flags(CLI::App& app, Flags& flags) {
     Options& o = flags.options;
     app.add_option("--host", o.host, "Server's name or address")->capture_default_str();
-    app.add_option("-p,--port", o.port, "Server's port")->capture_default_str();
+    app.add_option("-p,--port", o.port, "Server's port")
+        ->check(CLI::Range(1, 65535))
+        ->capture_default_str();
     app.add_option("--protocol", flags.protocol, "binary, resp or text")
         ->check(CLI::IsMember({"binary", "resp", "text"}))
         ->capture_default_str();
@@ -77,6 +79,11 @@ void add_target_flags(CLI::App& app, Flags& flags) {
         ->capture_default_str();
     app.add_flag("--reconnect", o.reconnect,
                  "Make lost connections again; --timeout then counts for each");
+}
+
+/// A variable of a script that is not set: nothing would be written, and nothing said.
+std::string not_empty(const std::string& path) {
+    return path.empty() ? "expected a path, found \"\"" : "";
 }
 
 void add_load_flags(CLI::App& app, Flags& flags) {
@@ -129,10 +136,13 @@ void add_report_flags(CLI::App& app, Flags& flags) {
     Options& o = flags.options;
     app.add_flag("--json", o.json, "Report as one JSON object");
     app.add_option("--result", o.result_file,
-                   "Write configuration, totals, histogram and series here, as JSON");
-    app.add_option("--plot", o.plot_file, "Draw throughput and latency here, as SVG");
+                   "Write configuration, totals, histogram and series here, as JSON")
+        ->check(not_empty);
+    app.add_option("--plot", o.plot_file, "Draw throughput and latency here, as SVG")
+        ->check(not_empty);
     app.add_option("--record", o.record,
-                   "Write every operation here, for a checker of linearizability");
+                   "Write every operation here, for a checker of linearizability")
+        ->check(not_empty);
     app.add_option("--interval", flags.interval, "Length of a point of the series")
         ->capture_default_str();
     auto* progress = app.add_flag("--progress", flags.progress,

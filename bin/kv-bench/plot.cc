@@ -14,6 +14,8 @@ namespace {
 constexpr double page_width = 900, page_height = 960;
 constexpr double plot_left = 90, plot_width = 770, plot_height = 210;
 constexpr double first_top = 80, next_top = 290;
+/// Bold letters of 14 px are at most some 10 px wide on average; what is longer is cut.
+constexpr std::size_t title_line_max = 84, title_lines_max = 2;
 /// More points than this cannot be told apart; each stands for several then.
 constexpr std::size_t drawn_max = 1500;
 
@@ -133,6 +135,7 @@ public:
         double legend = plot_left + plot_width;
         for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
             draw(*line);
+            if (line->label.empty()) continue;
             text(legend, top_ - 14, "end", "t", line->label);
             legend -= 8 * static_cast<double>(line->label.size()) + 6;
             fmt::format_to(std::back_inserter(out_),
@@ -264,6 +267,21 @@ void draw_percentiles(std::string& out, const StoredResult& result, double top) 
     chart.lines({line});
 }
 
+/// In lines that fit the page, broken behind a comma where there is one.
+void draw_title(std::string& out, std::string_view title) {
+    for (std::size_t line = 0; line < title_lines_max; ++line) {
+        std::size_t end = title.size();
+        if (end > title_line_max) {
+            const std::size_t comma = title.rfind(", ", title_line_max - 1);
+            end = comma == title.npos ? title_line_max : comma + 2;
+        }
+        fmt::format_to(std::back_inserter(out), "<text x=\"20\" y=\"{}\" class=\"b\">{}</text>\n",
+                       22 + 18 * line, escaped(title.substr(0, end)));
+        title.remove_prefix(end);
+        if (title.empty()) return;
+    }
+}
+
 }  // namespace
 
 std::string plot_svg(std::string_view title, const StoredResult& result) {
@@ -274,9 +292,9 @@ std::string plot_svg(std::string_view title, const StoredResult& result) {
         "<style>.t{{font-size:12px;fill:#444}}.b{{font-size:14px;fill:#111;font-weight:bold}}"
         ".g{{stroke:#ddd;fill:none}}.f{{stroke:#888;fill:none}}"
         ".l{{fill:none;stroke-width:1.6;stroke-linejoin:round}}</style>\n"
-        "<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n"
-        "<text x=\"20\" y=\"28\" class=\"b\">{2}</text>\n",
-        page_width, page_height, escaped(printable(title)));
+        "<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
+        page_width, page_height);
+    draw_title(out, printable(title));
     draw_throughput(out, result, first_top);
     draw_latency(out, result, first_top + next_top);
     draw_percentiles(out, result, first_top + 2 * next_top);

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -179,12 +180,31 @@ Result<StoredResult> read_result(const std::string& path) {
     return result;
 }
 
+namespace {
+
+Status cannot_write(const std::string& path) {
+    return fail(Errc::io,
+                fmt::format("cannot write {}: {}", path, std::generic_category().message(errno)));
+}
+
+}  // namespace
+
+Status check_writable(const std::string& path) {
+    std::error_code ignored;
+    const std::filesystem::file_type type = std::filesystem::status(path, ignored).type();
+    const bool is_new = type == std::filesystem::file_type::not_found;
+    const bool is_other = type != std::filesystem::file_type::regular &&
+                          type != std::filesystem::file_type::directory;
+    if (!is_new && is_other) return {};
+    if (!std::ofstream(path, std::ios::binary | std::ios::app)) return cannot_write(path);
+    if (is_new) std::filesystem::remove(path, ignored);
+    return {};
+}
+
 Status write_file(const std::string& path, std::string_view content) {
     std::ofstream file(path, std::ios::binary);
     file << content << std::flush;
-    if (file) return {};
-    return fail(Errc::io,
-                fmt::format("cannot write {}: {}", path, std::generic_category().message(errno)));
+    return file ? Status{} : cannot_write(path);
 }
 
 }  // namespace kv::bench

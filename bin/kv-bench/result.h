@@ -45,6 +45,10 @@ struct StoredResult {
 Result<StoredResult> parse_result(std::string_view json);
 /// Errors: of parse_result, or `io`; with the file's name.
 Result<StoredResult> read_result(const std::string& path);
+/// Whether write_file() could write there; to be asked before a long run. Leaves no trace, and lets
+/// alone what is no file: a pipe's reader would take the test for the end.
+/// Errors: `io`, with path and reason.
+Status check_writable(const std::string& path);
 /// Errors: `io`, with path and reason.
 Status write_file(const std::string& path, std::string_view content);
 

@@ -51,7 +51,9 @@ CommandLine parse_options(int argc, const char* const* argv) {
     app.prefix_command();
     app.add_option("--host", options.client.host, "Server's name or address")
         ->capture_default_str();
-    app.add_option("-p,--port", options.client.port, "Server's port")->capture_default_str();
+    app.add_option("-p,--port", options.client.port, "Server's port")
+        ->check(CLI::Range(1, 65535))
+        ->capture_default_str();
     auto* binary_flag = app.add_flag("-b,--binary", binary, "Speak the binary protocol");
     auto* resp_flag = app.add_flag("-r,--resp", resp, "Speak RESP, as Redis does");
     resp_flag->excludes(binary_flag);
@@ -90,7 +92,6 @@ CommandLine parse_options(int argc, const char* const* argv) {
                         "critical",
                         log_level));
     }
-    if (options.client.port == 0) return refuse("--port: 0 is not a port to connect to");
     if (binary) options.client.mode = client::Mode::binary;
     if (options.scan && !options.command.empty()) {
         return refuse("--scan takes no command: " + options.command.front());

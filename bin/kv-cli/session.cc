@@ -29,7 +29,8 @@ std::string greeting(const client::ClientOptions& options) {
     return fmt::format(
         "Connected to {}:{} ({} mode). Type commands (PING, SET k v, GET k, DEL k, KEYS). Ctrl+D "
         "to quit.\n",
-        options.host, options.port, name(options.mode));
+        options.host.find(':') == options.host.npos ? options.host : "[" + options.host + "]",
+        options.port, name(options.mode));
 }
 
 void Session::add(Result<std::string> request, Style style) {

@@ -23,7 +23,7 @@ constexpr KeyFlag key_flags[] = {
     {"--client-port", "client.port", "port for clients; 0: the system chooses"},
     {"--raft-port", "peer.port", "port for the other nodes"},
     {"--data-dir", "node.data_dir", "directory for the data"},
-    {"--log-level", "log.level", "trace, debug, info, warn, error or critical"},
+    {"--log-level", "log.level", "trace, debug, info, warn, error, critical or off"},
 };
 
 void complain(const std::string& text) {
@@ -40,14 +40,22 @@ struct OtherFlags {
     std::string values[std::size(key_flags)];
 };
 
+/// A variable of a script that is not set: without the flag's value, a node would be started.
+std::string not_empty(const std::string& path) {
+    return path.empty() ? "expected a path, found \"\"" : "";
+}
+
 void declare(CLI::App& app, CommandLine& line, OtherFlags& flags) {
     app.set_version_flag("--version", "kv-server " KV_VERSION);
-    app.add_option("--config", flags.file, "TOML file; without it every key has its default");
+    app.allow_extras();  // to name the one that is wrong
+    app.add_option("--config", flags.file, "TOML file; without it every key has its default")
+        ->check(not_empty);
     app.add_flag("--check-config", line.check_config, "check the configuration and exit");
     app.add_flag("--print-config", line.print_config, "print the configuration in force and exit");
     app.add_option("--verify", line.verify,
                    "check every record and snapshot of a data directory that no server uses, "
-                   "change nothing, and exit");
+                   "change nothing, and exit")
+        ->check(not_empty);
     app.add_option("--set", flags.settings,
                    "set any key of the configuration, as client.port=7000");
     for (std::size_t i = 0; i < std::size(key_flags); ++i) {
@@ -57,7 +65,8 @@ void declare(CLI::App& app, CommandLine& line, OtherFlags& flags) {
     app.add_option("--peers", flags.peers,
                    "the other nodes of a cluster, id:host:raft_port:client_port,... "
                    "(cluster.nodes; makes one node the leader of everything, cluster.leaders)");
-    app.add_option("--snapshot-interval", flags.snapshot_interval, "accepted; snapshots come later")
+    app.add_option("--snapshot-interval", flags.snapshot_interval,
+                   "accepted, without effect: see the section [snapshot] of the configuration")
         ->check(CLI::PositiveNumber);
     app.add_option("--engine", flags.engine, "memory")->check(CLI::IsMember({"memory", "rocksdb"}));
 }
@@ -135,6 +144,10 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
         return std::nullopt;
     } catch (const CLI::ParseError& error) {
         complain(fmt::format("{} (--help lists the flags)", error.what()));
+        return std::nullopt;
+    }
+    if (const std::vector<std::string> rest = app.remaining(); !rest.empty()) {
+        complain(fmt::format("unknown argument {} (--help lists the flags)", rest.front()));
         return std::nullopt;
     }
     if (!flags.file.empty()) {

@@ -21,7 +21,9 @@ io::Task<void> verify(io::Reactor& reactor, std::string path, int& exit_code) {
     const Result<VerifyReport> report =
         co_await verify_directory(reactor, std::move(path), std::move(out));
     if (!report) {
-        fmt::print(stderr, "kv-server: {}\n", report.error().text());
+        const bool none = report.error().code == Errc::not_found;
+        fmt::print(stderr, "kv-server: {}{}\n", report.error().text(),
+                   none ? ": no node has its data there; name what it has as node.data_dir" : "");
         exit_code = exit_code_of(report.error());
     } else if (report->first_failure) {
         exit_code = exit_code_of(*report->first_failure);

@@ -307,13 +307,14 @@ io::Task<void> Snapshots::remove_older(ShardId shard, Index than) {
 /// A file system that tells its disk what it frees makes syncs of the log wait for that: a big file
 /// is given back in steps, each with a sync and a pause of its own.
 io::Task<Status> Snapshots::remove_gently(std::string path) {
+    const Result<io::FileInfo> info = co_await io::stat_file(reactor_, path);
+    const std::uint64_t bytes = info ? info->bytes : 0;
+    if (bytes <= free_step || pressed()) co_return co_await io::remove_file(reactor_, path);
     const std::string temporary = path + std::string(snapshot::temporary_suffix);
     // It has holes soon: the next start is not to take it for a snapshot.
     KV_CO_CHECK(co_await io::rename_file(reactor_, path, temporary));
     KV_CO_CHECK(co_await io::sync_directory(reactor_, options_.directory));
     Result<io::File> opened = co_await io::File::open(reactor_, temporary, io::open_write);
-    const Result<io::FileInfo> info = co_await io::stat_file(reactor_, temporary);
-    const std::uint64_t bytes = info ? info->bytes : 0;
     for (std::uint64_t at = 0; opened && at < bytes && !ending() && !pressed(); at += free_step) {
         Status freed = co_await opened->punch(at, free_step);
         if (freed) freed = co_await opened->sync();

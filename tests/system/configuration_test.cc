@@ -168,6 +168,26 @@ TEST(Configuration, ACpuThatIsNotThereIsRefused) {
     }
 }
 
+TEST(Configuration, TheFirstArgumentThatIsUnknownIsNamed) {
+    for (const Args& args : {Args{"--prot", "7000", "--nonsense"}, Args{"stray", "other"}}) {
+        const Outcome got = run_server(args);
+        EXPECT_EQ(got.exit_code, 2);
+        EXPECT_TRUE(is_one_line(got.err)) << got.err;
+        EXPECT_TRUE(contains(got.err, "unknown argument " + args[0] + " ")) << got.err;
+    }
+}
+
+/// `--verify "$BACKUP"` of a script without BACKUP must not start a node.
+TEST(Configuration, AnEmptyPathIsRefused) {
+    const TemporaryDirectory scratch;
+    for (const char* flag : {"--verify", "--config"}) {
+        const Outcome got = run_server({flag, "", "--client-port", "bad"}, scratch.path());
+        EXPECT_EQ(got.exit_code, 2);
+        EXPECT_TRUE(is_one_line(got.err)) << got.err;
+        EXPECT_TRUE(contains(got.err, flag)) << got.err;
+    }
+}
+
 TEST(Configuration, ChecksAndPrintsWithoutStarting) {
     const TemporaryDirectory scratch;
     const Outcome checked = run_server({"--check-config"}, scratch.path());

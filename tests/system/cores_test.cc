@@ -163,6 +163,7 @@ TEST(Verify, TellsADirectoryThatIsNoneOrAnothers) {
     const Outcome none = run_server({"--verify", scratch / "none"});
     EXPECT_EQ(none.exit_code, 1);
     EXPECT_TRUE(contains(none.err, scratch / "none")) << none.err;
+    EXPECT_TRUE(contains(none.err, "node.data_dir")) << none.err;
     for (const char* name : {"mine", "other"}) {
         Server server(scratch / name, with_cores("1"));
         ASSERT_TRUE(server.ready());

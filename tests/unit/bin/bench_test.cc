@@ -256,6 +256,23 @@ TEST(Bench, AFileThatCannotBeWrittenExits3AfterTheReport) {
     EXPECT_TRUE(contains(got.err, "/dev/full")) << got.err;
 }
 
+TEST(Bench, AFolderThatIsNotThereIsNoRun) {
+    const FakeServer server;
+    for (const char* flag : {"--result", "--plot"}) {
+        const Outcome got = bench(server, {"-n", "10", flag, "/no/such/folder"});
+        EXPECT_EQ(got.exit_code, 3);
+        EXPECT_EQ(got.out, "");
+        EXPECT_TRUE(contains(got.err, "/no/such/folder")) << got.err;
+    }
+}
+
+TEST(Bench, ACpuThatIsNotThereIsAUsageError) {
+    const FakeServer server;
+    const Outcome got = bench(server, {"-n", "10", "--cpu", "100000"});
+    EXPECT_EQ(got.exit_code, 2);
+    EXPECT_TRUE(contains(got.err, "--cpu 100000")) << got.err;
+}
+
 TEST(Bench, ProgressIsALineEachIntervalAndCtrlCStillReports) {
     const FakeServer server;
     test::RunningProgram running(

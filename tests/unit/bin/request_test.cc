@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "proto/binary/binary_codec.h"
+#include "proto/command_table.h"
 #include "proto/resp/resp_client.h"
 #include "proto/resp/resp_codec.h"
 
@@ -95,8 +96,26 @@ TEST(EncodeLine, RespTakesTheRestOfASetAsItsValue) {
     EXPECT_EQ(resp_line("SET k hello big  world"), "[SET] [k] [hello big  world]");
     EXPECT_EQ(resp_line("SET k v EX 10"), "[SET] [k] [v] [EX] [10]");
     EXPECT_EQ(resp_line("SET k v nx"), "[SET] [k] [v] [nx]");
+    EXPECT_EQ(resp_line("SET k v IFEQ old"), "[SET] [k] [v] [IFEQ] [old]");
+    EXPECT_EQ(resp_line("SET k v ifrev 7 GET"), "[SET] [k] [v] [ifrev] [7] [GET]");
     EXPECT_EQ(resp_line("set k hello world"), "[set] [k] [hello] [world]");
     EXPECT_EQ(resp_line("SET k \"hello\" world"), "[SET] [k] [hello] [world]");
+}
+
+/// An option that kv-cli does not know would become part of the value.
+TEST(EncodeLine, RespKnowsEveryOptionThatTheServersSetHas) {
+    const CommandRow* const set = find_command("set");
+    ASSERT_NE(set, nullptr);
+    const std::string_view arguments = set->arguments;
+    std::size_t options = 0;
+    for (std::size_t at = arguments.find('='); at != arguments.npos;
+         at = arguments.find('=', at + 1)) {
+        const std::size_t end = std::min(arguments.find_first_of(" @]?", at), arguments.size());
+        const std::string option(arguments.substr(at + 1, end - at - 1));
+        EXPECT_EQ(resp_line("SET k v " + option), "[SET] [k] [v] [" + option + "]");
+        ++options;
+    }
+    EXPECT_GE(options, 6);
 }
 
 Result<std::string> words(Mode mode, std::vector<std::string_view> each) {
@@ -121,6 +140,16 @@ TEST(EncodeWords, BinaryKeepsSpacesInsideWords) {
     EXPECT_EQ(parsed<binary::BinaryParser>(*words(Mode::binary, {"KEYS", "a*"})),
               "extended " + verb(Verb::keys) + " [a*]");
     EXPECT_FALSE(words(Mode::binary, {"FOO"}).has_value());
+}
+
+TEST(EncodeWords, ACommandAfterWhichNothingIsAnsweredIsRefused) {
+    for (const Mode mode : {Mode::resp, Mode::binary}) {
+        for (const char* what : {"OFF", "skip"}) {
+            EXPECT_FALSE(words(mode, {"CLIENT", "reply", what}).has_value()) << what;
+            EXPECT_FALSE(encode_line(mode, std::string("client REPLY ") + what, 1)) << what;
+        }
+        EXPECT_TRUE(words(mode, {"CLIENT", "REPLY", "ON"}).has_value());
+    }
 }
 
 TEST(EncodeWords, RespSendsThemAsTheyAre) {

@@ -189,6 +189,23 @@ TEST(Plot, IsWellFormedAndHasEveryPoint) {
     EXPECT_FALSE(contains(svg, "inf"));
 }
 
+/// 900 px of bold text are less than 90 letters.
+TEST(Plot, ALongTitleIsBrokenBehindAComma) {
+    const std::string first = "72.73 % GET, 18.18 % SET, 9.091 % INCR, resp protocol, ";
+    const std::string second = "10000 connections, pipeline 10000, 256 threads, open loop";
+    const std::string svg = plot_svg(first + second, {});
+    EXPECT_EQ(xml_fault(svg), "");
+    EXPECT_TRUE(contains(svg, ">" + first + "10000 connections, </text>")) << svg;
+    EXPECT_TRUE(contains(svg, ">pipeline 10000, 256 threads, open loop</text>")) << svg;
+    EXPECT_LT(plot_svg(std::string(10'000, 'x'), {}).size(), svg.size() + 200);
+}
+
+TEST(Plot, ALineWithoutANameHasNoLegend) {
+    auto stored = parse_result(result_json({}, some_result()));
+    ASSERT_TRUE(stored);
+    EXPECT_FALSE(contains(plot_svg("", *stored), "class=\"t\"></text>"));
+}
+
 TEST(Plot, StandsWhatThereIsLittleOf) {
     StoredResult result;
     for (int i = 0; i < 3; ++i) {
@@ -248,6 +265,8 @@ TEST(Monitor, ALineHasWhatMatters) {
                                           .p50_us = 81.26,
                                           .p99_us = 2345}),
               "warm-up  3 s  123k requests/s  p50 81.3 us  p99 2.35 ms  errors 7");
+    EXPECT_TRUE(progress_line("", {.at_s = 0.75, .seconds = 0.25}).starts_with("0.8 s  "));
+    EXPECT_TRUE(progress_line("", {.at_s = 0.05, .seconds = 0.05}).starts_with("0.05 s  "));
 }
 
 }  // namespace
