@@ -43,12 +43,16 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     options.boot = identity.boot;
     options.heartbeat_interval = config_.raft.heartbeat_interval;
     options.election_timeout = config_.raft.election_timeout;
-    Member self;
-    self.node = identity.node;
-    self.store = identity.store;
-    self.host = config_.client.bind;
-    self.client_port = config_.client.port;
-    options.configuration.members.push_back(self);
+    if (directory_.is_of_cluster()) {
+        options.configuration = directory_.members().formed;
+    } else {
+        Member self;
+        self.node = identity.node;
+        self.store = identity.store;
+        self.host = config_.client.bind;
+        self.client_port = config_.client.port;
+        options.configuration.members.push_back(self);
+    }
     options.permit = parts_[core].get();
     options.wal = wal_options(core);
     options.wal.bytes_max = config_.wal.bytes_max / cores;
@@ -105,10 +109,18 @@ void report_cut(const wal::RecoveryReport& report) {
 io::Task<Result<StartReport>> Node::start() {
     StartReport report;
     const auto cores = static_cast<std::uint16_t>(parts_.size());
+    const Company company = has_peers(config_) ? Company::cluster : Company::alone;
     KV_CO_CHECK(co_await directory_.open(reactor_, config_.node.data_dir, config_.node.id,
-                                         config_.cluster.shards, cores));
+                                         config_.cluster.shards, cores, company));
     report.created = directory_.created();
     report.boot = directory_.identity().boot;
+    if (company == Company::cluster) {
+        Status joined = co_await join_cluster();
+        if (!joined) {
+            co_await for_all(&Node::stop_peers);
+            co_return fail(std::move(joined.error()));
+        }
+    }
     loading_since_ = reactor_.backend().now();
     KV_CO_CHECK(co_await make_parts());
     KV_CO_CHECK(co_await listen());
@@ -117,6 +129,7 @@ io::Task<Result<StartReport>> Node::start() {
         // With a log that failed, the process is ending already.
         if (!failure_) co_await acceptor_->stop();
         if (!failure_) co_await for_all(&Node::stop_server);
+        if (!failure_) co_await for_all(&Node::stop_peers);
         co_return fail(std::move(recovered.error()));
     }
     report.recovery_time = reactor_.backend().now() - loading_since_;
@@ -129,6 +142,30 @@ io::Task<Result<StartReport>> Node::start() {
     co_await serve();
     rss_watch_.start();
     co_return report;
+}
+
+/// Meets the other nodes, and returns once this one is a member of their cluster. The first core
+/// does so alone: the others connect once there are replicas to speak for.
+io::Task<Status> Node::join_cluster() {
+    for (const auto& part : parts_) {
+        auto make = [&](io::Reactor& here) {
+            part->peers = std::make_unique<Peers>(here, config_, directory_);
+        };
+        co_await io::call_on(reactor_, part->reactor.core(), make);
+    }
+    Peers& first = *parts_.front()->peers;
+    KV_CO_CHECK(co_await first.listen());
+    first.connect();
+    KV_CO_CHECK(co_await first.form(directory_));
+    for (const auto& part : parts_) {
+        if (part == parts_.front()) continue;
+        auto tell = [&](io::Reactor&) {
+            part->peers->introduce_as(directory_);
+            part->peers->connect();
+        };
+        co_await io::call_on(reactor_, part->reactor.core(), tell);
+    }
+    co_return Status{};
 }
 
 /// Another number of cores wrote the log: writes it once more, for those that there are now.
@@ -176,6 +213,7 @@ io::Task<Status> Node::make_parts() {
         auto make = [&](io::Reactor& here) {
             FailureHandler& failures = part;
             part.replicas = std::make_unique<ReplicaSet>(here, replica_set_options(i), failures);
+            part.replicas->set_sender(part.peers.get());
             part.server = std::make_unique<Server>(here, config_, *part.replicas, memory_, facts);
         };
         co_await io::call_on(reactor_, part.reactor.core(), make);
@@ -203,7 +241,10 @@ io::Task<Status> Node::listen() {
 /// Every replica of every core is there: from now on clients may touch them.
 io::Task<void> Node::serve() {
     for (const auto& part : parts_) {
-        auto tell = [&](io::Reactor&) { part->server->loading = false; };
+        auto tell = [&](io::Reactor&) {
+            part->server->loading = false;
+            if (part->peers) part->peers->serve(*part->replicas);
+        };
         co_await io::call_on(reactor_, part->reactor.core(), tell);
     }
 }
@@ -256,6 +297,12 @@ io::Task<void> Node::stop_server(Part* part) {
     co_await io::call_on(reactor_, part->reactor.core(), stop);
 }
 
+io::Task<void> Node::stop_peers(Part* part) {
+    if (part->peers == nullptr) co_return;
+    auto stop = [part](io::Reactor&) { return part->peers->stop(); };
+    co_await io::call_on(reactor_, part->reactor.core(), stop);
+}
+
 io::Task<void> Node::stop_replicas(Part* part) {
     if (part->replicas == nullptr) co_return;
     auto stop = [part](io::Reactor&) { return part->replicas->stop(); };
@@ -285,6 +332,7 @@ io::Task<void> Node::stop() {
     // The clients of every core first: their requests may be under way on any other.
     co_await for_all(&Node::stop_server);
     co_await for_all(&Node::stop_replicas);
+    co_await for_all(&Node::stop_peers);
     co_await directory_.close();
 }
 

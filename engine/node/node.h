@@ -13,6 +13,7 @@
 #include "engine/node/acceptor.h"
 #include "engine/node/config.h"
 #include "engine/node/data_directory.h"
+#include "engine/node/peers.h"
 #include "engine/node/server.h"
 #include "engine/replica/core_change.h"
 #include "engine/replica/replica_set.h"
@@ -53,6 +54,7 @@ public:
     const DataDirectory& directory() const noexcept { return directory_; }
     std::size_t cores() const noexcept { return parts_.size(); }
     ReplicaSet& replicas(std::size_t core = 0) noexcept { return *parts_[core]->replicas; }
+    const Peers* peers(std::size_t core = 0) const noexcept { return parts_[core]->peers.get(); }
     Server& server(std::size_t core = 0) noexcept { return *parts_[core]->server; }
 
     std::uint16_t shards() const noexcept { return parts_.front()->replicas->shards(); }
@@ -83,6 +85,7 @@ private:
         io::Reactor& reactor;
         std::unique_ptr<ReplicaSet> replicas;
         std::unique_ptr<Server> server;
+        std::unique_ptr<Peers> peers;  ///< null: this node is alone
         std::optional<Result<wal::RecoveryReport>> recovered;
         std::optional<Error> failure;
     };
@@ -94,6 +97,7 @@ private:
     ReplicaSetOptions replica_set_options(std::size_t core);
     ServerFacts server_facts();
     io::Task<Status> bring_into_generation();
+    io::Task<Status> join_cluster();
     io::Task<Status> make_parts();
     io::Task<Status> listen();
     io::Task<Status> recover();
@@ -103,6 +107,7 @@ private:
     io::Task<void> recover_part(Part* part);
     io::Task<void> stop_server(Part* part);
     io::Task<void> stop_replicas(Part* part);
+    io::Task<void> stop_peers(Part* part);
     io::Task<void> for_all(io::Task<void> (Node::*work)(Part*));
     io::Task<void> run_one(io::Task<void> (Node::*work)(Part*), Part* part);
 

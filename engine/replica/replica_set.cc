@@ -34,7 +34,8 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         if (placement_.core_of(ShardId(i)) != options_.core) continue;
         raft.group = Placement::group_of(ShardId(i));
-        reactor_.backend().fill_entropy({reinterpret_cast<std::byte*>(&raft.seed), sizeof raft.seed});
+        reactor_.backend().fill_entropy(
+            {reinterpret_cast<std::byte*>(&raft.seed), sizeof raft.seed});
         replicas_[i] = std::make_unique<Replica>(raft, log_store, owner, slab_,
                                                  options_.hash_secret, wal_.record_bytes_max());
         own_.push_back(replicas_[i].get());
@@ -190,6 +191,8 @@ void ReplicaSet::at_turn_end() {
     open_batches_.clear();
     applied_bytes_ = 0;
     if (!failed_) flush_groups();
+    // Beside the own write: what rests on it is not among the messages yet.
+    if (sender_ != nullptr) sender_->flush();
     wal_.flush();
     set_constrained(wal_.constrained());
     if (reclaiming_) {

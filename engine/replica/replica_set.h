@@ -1,8 +1,8 @@
 #pragma once
 
 /// ReplicaSet: the replicas of one core and the WAL they share; the only door to them. It carries
-/// the effects of all groups of a turn into one WAL batch and to the peers, and what becomes durable
-/// back into the groups. Owner core only.
+/// the effects of all groups of a turn into one WAL batch and to the peers, and what becomes
+/// durable back into the groups. Owner core only.
 ///
 ///     propose(), step() ... end of turn: close batches -> entries -> WAL, peers -> durable,
 ///     acknowledged -> commit -> apply -> handler
@@ -50,6 +50,8 @@ class PeerSender {
 public:
     /// May be lost. Views in it are valid during the call.
     virtual void send(const Message& message) noexcept = 0;
+    /// A turn ends: what was given to send() leaves.
+    virtual void flush() noexcept = 0;
 
 protected:
     ~PeerSender() = default;
@@ -64,8 +66,8 @@ public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
     ~ReplicaSet();
 
-    /// Loads the snapshots, recovers the log behind them, and applies what is known to be committed.
-    /// With no other voter it leads all its groups on return; else it takes part in them from now
+    /// Loads the snapshots, recovers the log behind them, and applies what is known to be
+    /// committed. With no other voter it leads all its groups on return; else it takes part in them from now
     /// on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
     /// Refuses new commands, waits for those taken, and stops the log cleanly.

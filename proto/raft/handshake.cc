@@ -92,8 +92,8 @@ Result<Handshake> decode_handshake(Bytes bytes, std::size_t& consumed) {
     out.nonce = word(9);
     out.verdict = load_le<std::uint16_t>(at + 96);
     out.sentence = std::string(as_text(bytes.subspan(sentence_at, sentence_bytes)));
-    // A member without a cluster, or a cluster without a member, is nobody that could be judged.
-    if ((out.state == NodeState::member) == out.cluster.none() || out.node == NodeId(0) ||
+    // Who has no cluster is empty, and who is empty has none.
+    if ((out.state == NodeState::empty) != out.cluster.none() || out.node == NodeId(0) ||
         out.core.value() >= out.cores || out.version_lowest > out.version_highest) {
         return fail(Errc::corrupt, "a handshake that contradicts itself");
     }
@@ -111,8 +111,8 @@ std::optional<Refusal> judge(const Handshake& own, const Handshake& theirs,
     const bool misled = theirs.expected != NodeId(0) && theirs.expected != own.node;
     const bool astray = own.expected != NodeId(0) && own.expected != theirs.node;
     if (misled || astray) return Refusal::wrong_node;
-    const bool both_members = !own.cluster.none() && !theirs.cluster.none();
-    if (both_members && own.cluster != theirs.cluster) return Refusal::cluster;
+    const bool both_have_one = !own.cluster.none() && !theirs.cluster.none();
+    if (both_have_one && own.cluster != theirs.cluster) return Refusal::cluster;
     if (!known.member) return Refusal::membership;
     if (known.store != StoreId{} && known.store != theirs.store) return Refusal::store;
     if (theirs.boot < known.boot) return Refusal::boot;

@@ -49,7 +49,7 @@ enum class Purpose : std::uint8_t { raft = 1, snapshot = 2 };
 
 enum class NodeState : std::uint8_t {
     empty = 1,    ///< a new data directory, or one that was lost
-    forming = 2,  ///< has agreed with others to form a cluster
+    forming = 2,  ///< holds the id of the cluster that it forms with others
     member = 3,   ///< of the cluster whose id it names
 };
 
