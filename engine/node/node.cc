@@ -43,6 +43,7 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     options.boot = identity.boot;
     options.heartbeat_interval = config_.raft.heartbeat_interval;
     options.election_timeout = config_.raft.election_timeout;
+    options.leaders = config_.cluster.leaders;
     if (directory_.is_of_cluster()) {
         options.configuration = directory_.members().formed;
     } else {

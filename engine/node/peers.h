@@ -56,8 +56,8 @@ public:
     // On the first core:
     /// Accepts the others. Error: `io`, the address is in use.
     io::Task<Status> listen();
-    /// Returns once this node is a member of its cluster. Says in the log what it waits for. Errors:
-    /// those of DataDirectory::form.
+    /// Returns once this node is a member of its cluster. Says in the log what it waits for.
+    /// Errors: those of DataDirectory::form.
     io::Task<Status> form(DataDirectory& directory);
 
     // PeerSender

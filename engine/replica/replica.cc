@@ -113,7 +113,8 @@ void Replica::role_changed() {
     std::vector<Waiter> readers;
     for (const Reader& reader : readers_) readers.push_back(reader.waiter);
     readers_.clear();
-    if (!readers.empty() && handler_ != nullptr) handler_->on_reads_dropped(readers, Errc::no_leader);
+    if (readers.empty() || handler_ == nullptr) return;
+    handler_->on_reads_dropped(readers, Errc::no_leader);
 }
 
 void Replica::replaced(LogPosition position) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "io/await.h"
+#include "proto/base/log.h"
 
 namespace kv {
 
@@ -12,6 +13,7 @@ namespace {
 /// Blocks freed in one turn after a flush: well below a millisecond.
 constexpr std::size_t reclaim_per_turn = 4096;
 constexpr Duration stop_check_period = 1ms;
+constexpr Duration leaders_period = 1s;
 }  // namespace
 
 ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures)
@@ -31,6 +33,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     raft.heartbeat_interval = options_.heartbeat_interval;
     raft.election_timeout = options_.election_timeout;
     replicas_.resize(options_.shards);
+    leads_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         if (placement_.core_of(ShardId(i)) != options_.core) continue;
         raft.group = Placement::group_of(ShardId(i));
@@ -164,8 +167,62 @@ void ReplicaSet::disconnected(NodeId peer) {
     }
 }
 
+/// A log that takes this long for a write promises nothing any more: somebody else is to lead. (A
+/// full disk is another matter: then nothing is under way.)
+void ReplicaSet::look_at_disk() {
+    const std::optional<Instant> oldest = wal_.oldest_write();
+    const bool stalled = oldest && reactor_.now() - *oldest > options_.election_timeout;
+    if (stalled == disk_stalled_) return;
+    disk_stalled_ = stalled;
+    if (stalled) {
+        log::warn("a write of the log takes longer than an election timeout: handing over",
+                  log::field("core", options_.core.value()));
+    } else {
+        log::info("the log goes on", log::field("core", options_.core.value()));
+    }
+    for (Replica* const replica : own_) {
+        replica->group().set_disk_stalled(stalled, reactor_.now());
+        touch(*replica);
+    }
+}
+
+PreferredView ReplicaSet::preferred_view(ShardId shard) {
+    const consensus::Raft& raft = replica(shard).group().raft();
+    PreferredView view;
+    const auto preferred =
+        preferred_leader(raft.configuration(), shard, placement_.shards(), options_.leaders);
+    if (!preferred || *preferred == options_.node) return view;
+    view.node = *preferred;
+    for (const consensus::Progress& follower : raft.followers()) {
+        if (follower.node != view.node) continue;
+        view.connected = reactor_.now() - follower.heard < options_.election_timeout;
+        view.caught_up = follower.match >= leads_[shard.value()].committed;
+    }
+    leads_[shard.value()].committed = raft.commit();
+    return view;
+}
+
+void ReplicaSet::look_at_leaders() {
+    if (reactor_.now() < look_at_leaders_) return;
+    look_at_leaders_ = reactor_.now() + leaders_period;
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
+        const ShardId shard(i);
+        if (!has(shard)) continue;
+        consensus::Group& group = mutable_replica(shard).group();
+        const bool leads = group.ready();
+        const PreferredView view = leads ? preferred_view(shard) : PreferredView();
+        if (!leads_[i].hand_over.due(leads, stopping_, view, reactor_.now())) continue;
+        log::info("handing a shard over to the node that should lead it", log::field("shard", i),
+                  log::field("to", view.node.value()));
+        static_cast<void>(group.transfer(view.node, reactor_.now()));
+        touch(mutable_replica(shard));
+    }
+}
+
 void ReplicaSet::tick() {
     if (failed_) return;
+    look_at_disk();
+    look_at_leaders();
     for (Replica* const replica : own_) {
         replica->group().tick(reactor_.now());
         touch(*replica);

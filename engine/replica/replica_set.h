@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/replica/leaders.h"
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
 #include "engine/replica/snapshots.h"
@@ -30,6 +31,7 @@ struct ReplicaSetOptions {
     Configuration configuration;  ///< the first entry of every group
     Duration heartbeat_interval = 50ms;
     Duration election_timeout = 300ms;
+    Leaders leaders = Leaders::spread;
     wal::WalOptions wal;
     std::string snapshot_directory;  ///< of the node, for all cores; exists
     Retention::Limits snapshot_limits;
@@ -67,8 +69,8 @@ public:
     ~ReplicaSet();
 
     /// Loads the snapshots, recovers the log behind them, and applies what is known to be
-    /// committed. With no other voter it leads all its groups on return; else it takes part in them from now
-    /// on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
+    /// committed. With no other voter it leads all its groups on return; else it takes part in them
+    /// from now on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
     /// Refuses new commands, waits for those taken, and stops the log cleanly.
     io::Task<void> stop();
@@ -161,6 +163,9 @@ private:
     void apply_committed() noexcept;
     /// `replica` has effects to be carried out at the end of the turn.
     void touch(Replica& replica);
+    void look_at_disk();
+    void look_at_leaders();
+    PreferredView preferred_view(ShardId shard);
     void flush_groups();
     void note_committed(Replica& replica);
     Replica& replica_of(GroupId group) noexcept;
@@ -193,6 +198,14 @@ private:
     std::vector<Replica*> touched_;      ///< with effects of this turn
     std::deque<Replica*> committed_;     ///< with entries to be applied
     PeerSender* sender_ = nullptr;
+    /// Of a group that this node leads, and another one should.
+    struct Lead {
+        HandOver hand_over;
+        Index committed;  ///< at the last look
+    };
+    std::vector<Lead> leads_;  ///< by shard
+    Instant look_at_leaders_{};
+    bool disk_stalled_ = false;
     /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
     /// next ones.
     std::size_t apply_bytes_max() const noexcept;

@@ -294,6 +294,11 @@ void Wal::flush() {
 
 /// A failed sync may be reported to one of several that run, and take the writes of the others with
 /// it: buffered, there is only one.
+std::optional<Instant> Wal::oldest_write() const noexcept {
+    if (in_flight_.empty()) return std::nullopt;
+    return in_flight_.front()->begun;
+}
+
 std::size_t Wal::in_flight_max() const noexcept {
     return mode_ == SyncMode::dsync ? batches_in_flight_max : 1;
 }

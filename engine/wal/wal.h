@@ -153,6 +153,8 @@ public:
 
     bool read_only() const noexcept { return no_space_; }
     SyncMode sync_mode() const noexcept { return mode_; }
+    /// When the oldest write that is not durable yet began; nothing: none is under way.
+    std::optional<Instant> oldest_write() const noexcept;
     /// Memory of all batches: gathering, on their way, and kept to be used again.
     std::size_t buffer_bytes() const noexcept;
     const WalCounters& counters() const noexcept { return counters_; }

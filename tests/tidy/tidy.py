@@ -43,9 +43,10 @@ EDGES = {
     "engine/replica": PROTO + ["io", "consensus/core", "consensus/drive",
                                "engine/store", "engine/wal", "engine/snapshot"],
     # Answers are made of what a command found or did, which is the store's to say; a start opens
-    # the logs of all cores.
+    # the logs of all cores; connections to other nodes belong to the node, not to a replica.
     "engine/node": PROTO + ["io", "io/uring", "engine/replica", "engine/store/store.h",
-                            "engine/wal/wal.h", "engine/wal/reshard.h"],
+                            "engine/wal/wal.h", "engine/wal/reshard.h",
+                            "consensus/drive/transport.h", "consensus/drive/peer_acceptor.h"],
     "bin/client": PROTO + ["io", "io/uring"],
     "bin/kv-server": PROTO + ["io", "io/uring", "engine/node"],
     "bin/kv-cli": PROTO + ["io", "io/uring", "bin/client"],

@@ -73,6 +73,8 @@ public:
         const CoreId core = node.replicas().placement().core_of(ShardId(shard));
         return node.replicas(core.value()).replica(ShardId(shard));
     }
+    io::SimProcess& clients() { return clients_; }
+    const io::Endpoint& endpoint(std::uint64_t id) { return at(id).node->endpoint(); }
     std::uint64_t digest(std::uint64_t id) { return at(id).node->digest(); }
     std::string ask(std::uint64_t id, const std::string& request, std::size_t bytes) {
         SimClient client(world, clients_, at(id).node->endpoint());
@@ -161,6 +163,43 @@ TEST(Cluster, WhatALeaderAcknowledgedIsThereAfterItsCrash) {
         };
         EXPECT_TRUE(cluster.world.run_until(caught_up, 30s));
     }
+}
+
+TEST(Cluster, ShardsAreHandedToTheNodesThatShouldLeadThem) {
+    Cluster cluster(5);
+    cluster.start_all();
+    ASSERT_FALSE(HasFatalFailure());
+    const auto spread = [&] {
+        return cluster.leader(0) == 1 && cluster.leader(1) == 1 && cluster.leader(2) == 2 &&
+               cluster.leader(3) == 3;
+    };
+    EXPECT_TRUE(cluster.world.run_until(spread, 60s));
+    cluster.world.run_for(60s);
+    EXPECT_TRUE(spread());
+}
+
+TEST(Cluster, ALeaderWhoseDiskHangsHandsOver) {
+    Cluster cluster(6);
+    cluster.start_all();
+    ASSERT_FALSE(HasFatalFailure());
+    ASSERT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
+    const std::uint64_t first = cluster.leader(0);
+    std::string key;
+    for (int i = 0; key.empty(); ++i) {
+        const std::string candidate = "key" + std::to_string(i);
+        if (Placement(Cluster::shards, 1).shard_of(candidate) == ShardId(0)) key = candidate;
+    }
+    cluster.world.hang_disk(NodeId(first), 60s);
+    // Its write waits for the disk; the others have it, and elect one of them.
+    SimClient client(cluster.world, cluster.clients(), cluster.endpoint(first));
+    client.send(resp_array({"SET", key, "v"}));
+    const auto another = [&] {
+        const std::uint64_t now = cluster.leader(0);
+        return now != 0 && now != first;
+    };
+    EXPECT_TRUE(cluster.world.run_until(another, 5s));
+    cluster.world.release_disk(NodeId(first));
+    EXPECT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
 }
 
 TEST(Cluster, AllStopAndStartAgainWithWhatTheyHad) {
