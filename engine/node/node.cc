@@ -300,6 +300,10 @@ io::Task<void> Node::stop_server(Part* part) {
 
 io::Task<void> Node::stop_peers(Part* part) {
     if (part->peers == nullptr) co_return;
+    if (part->replicas != nullptr) {
+        auto hand_over = [part](io::Reactor&) { return part->replicas->hand_over_all(); };
+        co_await io::call_on(reactor_, part->reactor.core(), hand_over);
+    }
     auto stop = [part](io::Reactor&) { return part->peers->stop(); };
     co_await io::call_on(reactor_, part->reactor.core(), stop);
 }
@@ -332,8 +336,8 @@ io::Task<void> Node::stop() {
     co_await rss_watch_.stop();
     // The clients of every core first: their requests may be under way on any other.
     co_await for_all(&Node::stop_server);
-    co_await for_all(&Node::stop_replicas);
     co_await for_all(&Node::stop_peers);
+    co_await for_all(&Node::stop_replicas);
     co_await directory_.close();
 }
 

@@ -89,10 +89,43 @@ io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
     co_await snapshots_.stop();
     // What cannot be written while the disk is full was promised to nobody.
-    while (pending() != 0 && !failed_ && !wal_.stuck()) {
+    const auto waits = [](const Replica* replica) {
+        return replica->pending() != 0 && replica->group().alone();
+    };
+    while (std::any_of(own_.begin(), own_.end(), waits) && !failed_ && !wal_.stuck()) {
         co_await io::SleepAwaiter(reactor_, stop_check_period);
     }
     co_await wal_.stop();
+}
+
+NodeId ReplicaSet::most_caught_up(ShardId shard) const noexcept {
+    const consensus::Progress* best = nullptr;
+    for (const consensus::Progress& one : replica(shard).group().raft().followers()) {
+        if (reactor_.now() - one.heard > options_.election_timeout) continue;
+        if (best == nullptr || one.match > best->match) best = &one;
+    }
+    return best == nullptr ? NodeId() : best->node;
+}
+
+io::Task<void> ReplicaSet::hand_over_all() {
+    stopping_ = true;
+    const Instant until = reactor_.now() + options_.election_timeout;
+    bool leads = true;
+    while (leads && !failed_ && reactor_.now() < until) {
+        leads = false;
+        for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
+            const ShardId shard(i);
+            if (!has(shard)) continue;
+            consensus::Group& group = mutable_replica(shard).group();
+            if (group.raft().role() != consensus::Role::leader || group.alone()) continue;
+            const NodeId to = most_caught_up(shard);
+            if (to == NodeId()) continue;
+            leads = true;
+            static_cast<void>(group.transfer(to, reactor_.now()));  // may be under way already
+            touch(mutable_replica(shard));
+        }
+        if (leads) co_await io::SleepAwaiter(reactor_, stop_check_period);
+    }
 }
 
 void ReplicaSet::set_handler(AppliedHandler* handler) noexcept {

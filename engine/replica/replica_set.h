@@ -72,7 +72,12 @@ public:
     /// committed. With no other voter it leads all its groups on return; else it takes part in them
     /// from now on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
-    /// Refuses new commands, waits for those taken, and stops the log cleanly.
+    /// Refuses new commands, and hands the groups that it leads to other voters; gives up after an
+    /// election timeout.
+    io::Task<void> hand_over_all();
+    /// Refuses new commands, waits for those taken by groups of one, and stops the log cleanly.
+    /// What others would have to acknowledge stays without an answer. Nothing may come from peers
+    /// any more.
     io::Task<void> stop();
 
     void set_handler(AppliedHandler* handler) noexcept;
@@ -166,6 +171,7 @@ private:
     void look_at_disk();
     void look_at_leaders();
     PreferredView preferred_view(ShardId shard);
+    NodeId most_caught_up(ShardId shard) const noexcept;
     void flush_groups();
     void note_committed(Replica& replica);
     Replica& replica_of(GroupId group) noexcept;

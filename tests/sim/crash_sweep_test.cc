@@ -188,7 +188,7 @@ const std::vector<Scenario>& scenarios() {
          4,
          16_KiB,
          7,
-         {{steady, 1s, End::clean_stop}, {deep, 0s, End::kill}},
+         {{deep, 1s, End::clean_stop}, {steady, 0s, End::kill}},
          true,
          8_KiB,
          {3}},

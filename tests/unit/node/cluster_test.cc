@@ -202,6 +202,17 @@ TEST(Cluster, ALeaderWhoseDiskHangsHandsOver) {
     EXPECT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
 }
 
+TEST(Cluster, ANodeThatStopsHandsItsShardsOver) {
+    Cluster cluster(8);
+    cluster.start_all();
+    ASSERT_FALSE(HasFatalFailure());
+    ASSERT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
+    const std::uint64_t first = cluster.leader(0);
+    cluster.stop(first);
+    // Nobody had to time out.
+    EXPECT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 100ms));
+}
+
 TEST(Cluster, AllStopAndStartAgainWithWhatTheyHad) {
     Cluster cluster(7);
     cluster.start_all();
