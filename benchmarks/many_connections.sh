@@ -11,7 +11,8 @@
 #   --seconds N    length of a measurement (default 10)
 #   --rounds N     rounds, each without and with the others (default 3)
 #
-# The server runs on core 0, the generator on core 1, and the others where there is room.
+# The server runs on core 0, the generator on core 1, and the others there too, but only while the
+# generator has nothing to do: what it waits for them would count as the server's latency.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/common.sh
@@ -34,7 +35,7 @@ while (($#)); do
     shift
 done
 need_programs "$build" kv-server kv-bench
-need_commands python3:python3 taskset:util-linux
+need_commands python3:python3 taskset:util-linux chrt:util-linux
 files_wanted=$((idle + slow + deaf + 1000))
 ulimit -n "$(ulimit -H -n)"
 [[ $(ulimit -n) == unlimited ]] || (($(ulimit -n) >= files_wanted)) ||
@@ -78,7 +79,8 @@ healthy --preload --requests 1 --warmup 0s >/dev/null || die "the server does no
 
 for ((round = 1; round <= rounds; ++round)); do
     measure alone
-    taskset -c 1 python3 benchmarks/odd_clients.py "$port" "$idle" "$slow" "$deaf" >"$directory/others.log" 2>&1 &
+    chrt --idle 0 taskset -c 1 python3 benchmarks/odd_clients.py "$port" "$idle" "$slow" "$deaf" \
+        >"$directory/others.log" 2>&1 &
     others=$!
     until grep -q ready "$directory/others.log"; do
         kill -0 "$others" 2>/dev/null || die "$(cat "$directory/others.log")"

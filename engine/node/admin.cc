@@ -89,6 +89,7 @@ NodeFacts Server::node_facts() {
     facts.cpu_system = seconds(usage.ru_stime);
     facts.cpu_user = seconds(usage.ru_utime);
     measure_buffers();
+    measure_clients();
     publish_memory();
     facts.memory = memory.total();
     facts.memory_peak = memory.note_peak();

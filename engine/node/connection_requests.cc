@@ -291,14 +291,16 @@ void Connection::on_read(const Waiter& waiter, const std::optional<Store::Found>
     // The next reply to leave is written where it leaves from.
     const bool next = waiter.request == pipeline_.head() && !slot.silent;
     std::string& out = next ? output_ : slot.bytes;
-    Request request;
-    request.verb = slot.verb;
-    request.protocol = slot.protocol;
-    request.request_id = slot.request_id;
     if (slot.verb == Verb::get) {
         slot.bytes.clear();
-        answer_found(request, found, out);
+        ++(found ? services_.counters.hits : services_.counters.misses);
+        ReplyWriter reply(slot.protocol, slot.request_id, out);
+        found ? reply.value(found->value) : reply.absent();
     } else {
+        Request request;
+        request.verb = slot.verb;
+        request.protocol = slot.protocol;
+        request.request_id = slot.request_id;
         const std::string kept = std::exchange(slot.bytes, {});
         std::array<std::string_view, key_read_args_max> args;
         request.args = restore_key_read(slot.verb, kept, args);

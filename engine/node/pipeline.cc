@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proto/base/bytes.h"
+#include "proto/base/copy.h"
 
 namespace kv {
 
@@ -15,7 +16,7 @@ constexpr std::size_t kept_ready_bytes_max = std::size_t{64} << 10;
 }  // namespace
 
 Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t now_ns) {
-    if (slots() == slots_.size()) grow();
+    if (slots() > mask_) grow();
     Slot& slot = at(tail_++);
     slot.state = Slot::State::done;
     slot.verb = request.verb;
@@ -34,7 +35,7 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     const std::string_view arg = slot.args == 0 ? std::string_view() : request.args[0];
     const std::size_t kept = std::min(arg.size(), first_arg_bytes_max);
     slot.first_arg.resize_and_overwrite(kept, [arg, kept](char* to, std::size_t) {
-        std::copy_n(arg.data(), kept, to);
+        copy_short(to, arg.substr(0, kept));
         return kept;
     });
     slot.ready = slot.ready_bytes = 0;
@@ -49,6 +50,7 @@ void Pipeline::grow() {
         larger[number & (larger.size() - 1)] = std::move(at(number));
     }
     slots_ = std::move(larger);
+    mask_ = slots_.size() - 1;
 }
 
 void Pipeline::pop(std::string& out) {

@@ -67,7 +67,7 @@ public:
     std::uint64_t head() const noexcept { return head_; }
     /// Whether request `number` has not been answered yet.
     bool holds(std::uint64_t number) const noexcept { return number >= head_ && number < tail_; }
-    Slot& at(std::uint64_t number) noexcept { return slots_[number & (slots_.size() - 1)]; }
+    Slot& at(std::uint64_t number) noexcept { return slots_[number & mask_]; }
     Slot& front() noexcept { return at(head_); }
 
     /// Adds a slot; references to others end here.
@@ -92,7 +92,9 @@ private:
     void grow();
     void take_ready(std::size_t bytes, std::string& out);
 
-    std::vector<Slot> slots_ = std::vector<Slot>(16);  ///< a power of two
+    static constexpr std::size_t slots_min = 16;
+    std::vector<Slot> slots_ = std::vector<Slot>(slots_min);  ///< a power of two
+    std::uint64_t mask_ = slots_min - 1;                      ///< one less
     std::uint64_t head_ = 0;
     std::uint64_t tail_ = 0;
     std::size_t charge_ = 0;

@@ -1,8 +1,10 @@
 #include "engine/node/router.h"
 
 #include <algorithm>
-#include <cstring>
+#include <new>
 #include <utility>
+
+#include "proto/base/copy.h"
 
 namespace kv {
 
@@ -24,27 +26,30 @@ void grow(std::string& out, std::size_t bytes) {
     out.resize_and_overwrite(bytes, [bytes](char*, std::size_t) { return bytes; });
 }
 
-/// Appends a header and what belongs to it, so that the next header is aligned again.
+/// Appends a record, a header and what belongs to it, so that the next header is aligned again. The
+/// header lies in the batch, all zero but for payload_bytes, for the caller to fill in at once.
 template <typename Header>
-void append_record(std::string& out, const Header& header, std::string_view payload) {
+Header& append_record(std::string& out, std::string_view payload) {
     const std::size_t at = out.size();
-    grow(out, round_up(at + sizeof header + payload.size(), alignment));
-    std::memcpy(out.data() + at, &header, sizeof header);
-    if (!payload.empty()) {
-        std::memcpy(out.data() + at + sizeof header, payload.data(), payload.size());
-    }
+    grow(out, round_up(at + sizeof(Header) + payload.size(), alignment));
+    char* const place = out.data() + at;
+    copy_short(place + sizeof(Header), payload);
+    Header& header = *new (place) Header{};
+    header.payload_bytes = static_cast<std::uint32_t>(payload.size());
+    return header;
 }
 
-/// Takes the record at the front of `bytes`, which this program wrote.
+/// Takes the record at the front of `bytes`, which this program wrote. The header stays where it
+/// is: a batch is longer than what a string holds in itself, so it is as aligned as any memory.
 template <typename Header>
-std::string_view take_record(std::string_view& bytes, Header& header) {
-    KV_ASSERT(bytes.size() >= sizeof header);
-    std::memcpy(&header, bytes.data(), sizeof header);
+const Header& take_record(std::string_view& bytes, std::string_view& payload) {
+    KV_ASSERT(bytes.size() >= sizeof(Header));
+    const Header& header = *std::launder(reinterpret_cast<const Header*>(bytes.data()));
     const std::size_t end = round_up(sizeof header + header.payload_bytes, alignment);
     KV_ASSERT(bytes.size() >= end);
-    const std::string_view payload = bytes.substr(sizeof header, header.payload_bytes);
+    payload = {bytes.data() + sizeof header, header.payload_bytes};
     bytes.remove_prefix(end);
-    return payload;
+    return header;
 }
 
 }  // namespace
@@ -179,15 +184,14 @@ void Router::propose(ShardId shard, const Command& command, const Waiter& waiter
 
 void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter) {
     const CoreId to = replicas_.placement().core_of(shard);
-    RequestHeader header{};
+    RequestHeader& header =
+        append_record<RequestHeader>(open_batch(peer(to).requests, to, requests_kind), key);
     header.owner = waiter.owner;
     header.request = waiter.request;
     header.part = waiter.part;
     header.kind = how.behind_writes ? RequestKind::read_behind : RequestKind::read;
     header.wants_value = how.wants_value;
     header.shard = shard.value();
-    header.payload_bytes = static_cast<std::uint32_t>(key.size());
-    append_record(open_batch(peer(to).requests, to, requests_kind), header, key);
 }
 
 // --- what others ask this core -------------------------------------------------------------------
@@ -195,7 +199,7 @@ void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter
 /// Fetches what a few requests will touch, then executes them, until the turn has done enough.
 void Router::execute(CoreId from, Batch& requests) {
     struct Request {
-        RequestHeader header;
+        const RequestHeader* header;
         std::string_view payload;
         std::uint64_t hash;
         std::size_t end;  ///< in the batch
@@ -207,19 +211,20 @@ void Router::execute(CoreId from, Batch& requests) {
         std::size_t count = 0;
         while (count < ahead && !rest.empty()) {
             Request& request = some[count++];
-            request.payload = take_record(rest, request.header);
+            const auto& header = take_record<RequestHeader>(rest, request.payload);
+            request.header = &header;
             request.end = requests.bytes.size() - rest.size();
-            if (request.header.kind == RequestKind::command) continue;
-            const Store& store = replicas_.store(ShardId(request.header.shard));
+            if (header.kind == RequestKind::command) continue;
+            const Store& store = replicas_.store(ShardId(header.shard));
             request.hash = store.hash(request.payload);
             store.prefetch(request.hash);
         }
         for (std::size_t i = 0; i < count; ++i) {
-            if (some[i].header.kind == RequestKind::command) continue;
-            replicas_.store(ShardId(some[i].header.shard)).prefetch_block(some[i].hash);
+            if (some[i].header->kind == RequestKind::command) continue;
+            replicas_.store(ShardId(some[i].header->shard)).prefetch_block(some[i].hash);
         }
         for (std::size_t i = 0; i < count && !mailboxes.spent(); ++i) {
-            const RequestHeader& header = some[i].header;
+            const RequestHeader& header = *some[i].header;
             const std::uint64_t answered = answer_bytes_;
             execute({header.owner, header.request, header.part, from}, header, some[i].payload,
                     some[i].hash);
@@ -264,14 +269,13 @@ void Router::on_applied(std::span<const Applied> applied) noexcept {
             handler_.on_applied(one.waiter, one.result);
             continue;
         }
-        AnswerHeader header{};
+        AnswerHeader& header = answer(one.waiter, one.result.previous.value_or(std::string_view()));
         header.kind = AnswerKind::applied;
         header.number = one.result.number;
         header.revision = one.result.revision.value();
         header.refused = one.result.refused.has_value();
         if (header.refused) header.error = static_cast<std::uint16_t>(*one.result.refused);
         header.has_value = one.result.previous.has_value();
-        answer(one.waiter, header, one.result.previous.value_or(std::string_view()));
     }
 }
 
@@ -318,37 +322,37 @@ void Router::on_reads_dropped(std::span<const Waiter> readers, Errc reason) noex
 
 // --- answers -------------------------------------------------------------------------------------
 
-void Router::answer(const Waiter& origin, AnswerHeader& header, std::string_view value) {
+/// The rest of the header is the caller's to fill in.
+Router::AnswerHeader& Router::answer(const Waiter& origin, std::string_view value) {
     --pending_;
+    answer_bytes_ += sizeof(AnswerHeader) + value.size();
+    AnswerHeader& header = append_record<AnswerHeader>(
+        open_batch(peer(origin.core).answers, origin.core, answers_kind), value);
     header.owner = origin.owner;
     header.request = origin.request;
     header.part = origin.part;
-    header.payload_bytes = static_cast<std::uint32_t>(value.size());
-    append_record(open_batch(peer(origin.core).answers, origin.core, answers_kind), header, value);
-    answer_bytes_ += sizeof header + value.size();
+    return header;
 }
 
 void Router::answer_refusal(const Waiter& origin, Errc reason) {
-    AnswerHeader header{};
+    AnswerHeader& header = answer(origin, {});
     header.kind = AnswerKind::refused;
     header.error = static_cast<std::uint16_t>(reason);
-    answer(origin, header, {});
 }
 
 void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
                          bool wants_value) {
-    AnswerHeader header{};
+    AnswerHeader& header = answer(origin, found && wants_value ? found->value : std::string_view());
     header.kind = AnswerKind::read;
     header.has_value = found.has_value();
     if (found) header.revision = found->revision.value();
-    answer(origin, header, found && wants_value ? found->value : std::string_view());
 }
 
 void Router::take_answers(Batch& answers) {
     std::string_view rest = std::string_view(answers.bytes).substr(answers.taken);
     while (!rest.empty() && !reactor_.mailboxes().spent()) {
-        AnswerHeader header;
-        const std::string_view value = take_record(rest, header);
+        std::string_view value;
+        const auto& header = take_record<AnswerHeader>(rest, value);
         take_answer(header, value);
         reactor_.mailboxes().spend(record_cost_bytes + sizeof header + value.size());
     }

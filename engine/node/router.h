@@ -130,7 +130,7 @@ private:
                       std::uint64_t hash);
     void take_answers(Batch& answers);
     void take_answer(const AnswerHeader& header, std::string_view value);
-    void answer(const Waiter& origin, AnswerHeader& header, std::string_view value);
+    AnswerHeader& answer(const Waiter& origin, std::string_view value);
     void give_back(WaitingRead* read);
     void answer_refusal(const Waiter& origin, Errc reason);
     void answer_read(const Waiter& origin, const std::optional<Store::Found>& found,

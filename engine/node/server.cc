@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "engine/node/acceptor.h"
 #include "io/await.h"
@@ -17,9 +18,11 @@ Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, NodeMemory& m, 
       facts_(std::move(facts)),
       router_(r, set, *this),
       tick_timer_(*this),
+      sweep_timer_(*this),
       changed_(r),
       started_(r.now()) {
     reactor.add_turn_hook(*this, io::Reactor::Phase::answer);
+    reactor.timers().arm(sweep_timer_, reactor.now() + tick_period);
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
     reactor.mailboxes().set_receiver(client_kind, this);
     reactor.set_measure_cpu(config.reactor.measure_cpu);
@@ -28,6 +31,7 @@ Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, NodeMemory& m, 
 Server::~Server() {
     reactor.mailboxes().set_receiver(client_kind, nullptr);
     reactor.timers().disarm(tick_timer_);
+    reactor.timers().disarm(sweep_timer_);
     reactor.remove_turn_hook(*this);
 }
 
@@ -110,12 +114,33 @@ void Server::publish_memory() noexcept {
     memory.publish(reactor.core(), memory_);
 }
 
-/// What takes a walk over all connections and entries.
+/// What takes a walk over all entries.
 void Server::measure_buffers() noexcept {
     memory_.log = replicas.log().buffer_bytes();
     memory_.pending = replicas.buffer_bytes() + router_.buffer_bytes();
+}
+
+/// For those who want to know now.
+void Server::measure_clients() noexcept {
     memory_.clients = 0;
     for (const auto& connection : connections_) memory_.clients += connection->bytes();
+}
+
+/// Looks at some more connections. One that moves to the place of another that is gone may have to
+/// wait for the next sweep.
+void Server::sweep() noexcept {
+    const std::size_t end = std::min(swept_ + sweep_step, connections_.size());
+    for (; swept_ < end; ++swept_) {
+        connections_[swept_]->check_time(reactor.now());
+        swept_bytes_ += connections_[swept_]->bytes();
+    }
+    if (swept_ >= connections_.size()) {
+        memory_.clients = std::exchange(swept_bytes_, 0);
+        swept_ = 0;
+    }
+    const std::size_t steps = connections_.size() / sweep_step + 1;
+    const auto period = tick_period / static_cast<std::int64_t>(steps);
+    reactor.timers().arm(sweep_timer_, reactor.now() + period);
 }
 
 void Server::sweep_gone() {
@@ -139,7 +164,6 @@ void Server::sweep_gone() {
 }
 
 void Server::tick() {
-    for (const auto& connection : connections_) connection->check_time(reactor.now());
     const double seconds = std::chrono::duration<double>(tick_period).count();
     const auto fresh = static_cast<double>(counters.requests - requests_at_tick_) / seconds;
     requests_per_second_ = 0.75 * requests_per_second_ + 0.25 * fresh;

@@ -70,9 +70,11 @@ private:
     void on_message(CoreId from, const io::Message& message) noexcept override;
     void at_turn_end() override;
     void tick();
+    void sweep() noexcept;
     void sweep_gone();
     void publish_memory() noexcept;
     void measure_buffers() noexcept;
+    void measure_clients() noexcept;
 
     struct TickTimer : io::Timer {
         explicit TickTimer(Server& s) noexcept
@@ -80,7 +82,16 @@ private:
               server(s) {}
         Server& server;
     };
+    struct SweepTimer : io::Timer {
+        explicit SweepTimer(Server& s) noexcept
+            : Timer([](io::Timer& t) noexcept { static_cast<SweepTimer&>(t).server.sweep(); }),
+              server(s) {}
+        Server& server;
+    };
     static constexpr Duration tick_period = 250ms;
+    /// Connections that are looked at in one turn; all are in a tick_period or so. Each is some
+    /// cache misses, and a walk over ten thousand keeps everybody waiting for milliseconds.
+    static constexpr std::size_t sweep_step = 128;
     /// For how long one turn collects and sends replies; connections that are left have the next.
     static constexpr Duration answer_max = 500us;
 
@@ -92,7 +103,10 @@ private:
     std::vector<Connection*> marked_before_;
     std::vector<Connection*> gone_;  ///< of this turn: may be destroyed
     TickTimer tick_timer_;
-    MemoryFacts memory_;  ///< of this core; the buffers as of the last tick
+    SweepTimer sweep_timer_;
+    std::size_t swept_ = 0;          ///< connections, from the front: looked at in this sweep
+    std::uint64_t swept_bytes_ = 0;  ///< their memory
+    MemoryFacts memory_;             ///< of this core; the buffers as of the last tick
     io::Event changed_;
     Instant started_;
     std::uint64_t requests_at_tick_ = 0;

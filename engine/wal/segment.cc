@@ -15,7 +15,6 @@ namespace {
 constexpr std::uint64_t segment_magic = 0x4745534c4157564bull;  // "KVWALSEG"
 constexpr std::uint16_t segment_version = 1;
 constexpr std::size_t checksum_at = segment_header_bytes - 8;
-constexpr std::size_t fill_bytes = std::size_t{1} << 20;
 
 std::uint64_t header_checksum(Bytes block, StoreId store, std::uint64_t segment) noexcept {
     return checksum(block.first(checksum_at), mix_seed(mix_seed(store.high, store.low), segment));
@@ -120,7 +119,7 @@ io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file,
     KV_CO_CHECK(co_await file.allocate(segment_bytes));
     // Reserved is not enough: the first write to a reserved block is a journal transaction and a
     // second flush. Written zeros make every later write an overwrite in place.
-    AlignedBuffer zeros(std::min<std::uint64_t>(fill_bytes, segment_bytes));
+    AlignedBuffer zeros(std::min<std::uint64_t>(fill_piece_bytes, segment_bytes));
     std::memset(zeros.data(), 0, zeros.capacity());
     for (std::uint64_t at = 0; at < segment_bytes; at += zeros.capacity()) {
         const auto bytes = std::min<std::uint64_t>(zeros.capacity(), segment_bytes - at);

@@ -90,6 +90,10 @@ enum class SyncMode : std::uint8_t {
 io::Task<Result<io::File>> open_segment(io::Reactor& reactor, std::string path, SyncMode mode,
                                         bool create);
 
+/// Zeros that are written at once when a segment is made. They are fresh memory each time, which
+/// the kernel takes half a millisecond to back where its host is slow to give it.
+inline constexpr std::size_t fill_piece_bytes = std::size_t{128} << 10;
+
 /// Makes `file` a segment of `segment_bytes`: reserved, written with zeros, durable. Its name need
 /// not be. Gives way between writes. Errors: `no_space`, `io`.
 io::Task<Status> fill_segment(io::Reactor& reactor, const io::File& file,

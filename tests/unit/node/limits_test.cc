@@ -70,6 +70,24 @@ TEST(Limits, AClientThatNeverReadsIsPausedThenClosedAndNobodyElseNotices) {
     }
 }
 
+// To look at all of them at once would keep everybody waiting.
+TEST(Limits, ManyConnectionsAreLookedAtAFewATurnButAllInTime) {
+    constexpr std::size_t many = 1000;
+    SimServer server(1);
+    ASSERT_TRUE(server.start().has_value());
+    std::vector<std::unique_ptr<SimClient>> clients;
+    for (std::size_t i = 0; i < many; ++i) clients.push_back(server.connect());
+    server.world.run_for(1s);
+    ASSERT_EQ(server.server().connections(), many);
+    const std::uint64_t turns = server.process().reactor().counters().turns;
+    server.world.run_for(10s);
+    EXPECT_GE(server.process().reactor().counters().turns - turns, many / 128 * 40);
+    // The server ends its half and waits for them to end theirs, but not for long.
+    for (const auto& client : clients) client->send("QUIT\n");
+    server.world.run_for(2s);
+    EXPECT_EQ(server.server().connections(), 0u);
+}
+
 TEST(Limits, AClientThatReadsLateGetsEverything) {
     Config config = small_config();
     config.client.output_pause_bytes = 64_KiB;

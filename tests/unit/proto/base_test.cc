@@ -5,6 +5,7 @@
 #include <string>
 
 #include "proto/base/bytes.h"
+#include "proto/base/copy.h"
 #include "proto/base/errc.h"
 #include "proto/base/prng.h"
 #include "proto/base/result.h"
@@ -32,6 +33,19 @@ TEST(Bytes, CopyExactTakesNothingAndAssertsRoom) {
     copy_exact(to, as_bytes("ab"));
     EXPECT_EQ(as_text(to), "ab");
     EXPECT_DEATH(copy_exact(to, as_bytes("abc")), "3 bytes into 2");
+}
+
+TEST(Copy, CopyShortCopiesAllAndNoMore) {
+    std::string from(70, ' ');
+    for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>('0' + i);
+    for (std::size_t bytes = 0; bytes <= from.size(); ++bytes) {
+        std::string to(72, '.');
+        copy_short(to.data() + 1, std::string_view(from).substr(0, bytes));
+        std::string wanted(72, '.');
+        wanted.replace(1, bytes, from, 0, bytes);
+        EXPECT_EQ(to, wanted) << bytes;
+    }
+    copy_short(nullptr, {});
 }
 
 TEST(Prng, SameSeedSameNumbersOtherSeedOthers) {
