@@ -183,7 +183,7 @@ TEST(PeerFrame, HeartbeatsLeaveWithTheNextChunkHoweverMuchWaits) {
 
 TEST(PeerFrame, HeartbeatsToDifferentLivesDoNotShareAFrame) {
     Direction way;
-    for (const std::uint64_t boot : {1, 1, 2, 1}) {
+    for (const std::uint64_t boot : {1u, 1u, 2u, 1u}) {
         Message message = PeerMessages::message(GroupId(1), HeartbeatReply{5});
         message.boot = boot;
         ASSERT_TRUE(way.queue.add(message));
