@@ -86,8 +86,15 @@ public:
     /// The oldest hand-over of `node` becomes durable. False: there is none.
     bool persist(std::uint64_t node);
     void persist_all(std::uint64_t node);
-    void crash(std::uint64_t node);
+    /// What was handed over and is not durable is lost, but for the first `kept` records of it: a
+    /// write may end anywhere between two records.
+    void crash(std::uint64_t node, std::size_t kept = 0);
     void restart(std::uint64_t node);
+    /// Records that are handed over and not durable.
+    std::size_t records_pending(std::uint64_t node) const;
+    /// `node` starts again, in `term` and without a vote, with a durable log of entries of `terms`;
+    /// the first is the configuration that all begin with.
+    void rewrite(std::uint64_t node, Term term, const std::vector<Term>& terms);
 
     // --- what happened ---------------------------------------------------------------------------
     std::string fault;  ///< empty: everything has held so far
@@ -97,6 +104,7 @@ public:
     Index committed() const noexcept { return Index(committed_.size()); }
     /// Terms of the entries of `node` from 1 on ("1 2 2"), from behind what it gave up.
     std::string terms(std::uint64_t node);
+    const Configuration& first_configuration() const noexcept { return configuration_; }
     /// Payloads of applied commands of `node`, with a space between.
     std::string applied(std::uint64_t node) const;
     std::uint64_t leader() const;  ///< the leader of the highest term; 0: none
@@ -108,17 +116,28 @@ private:
         std::uint64_t checksum = 0;
         bool operator==(const Fact&) const = default;
     };
+    /// What a request asks to be made durable: an answer vouches for exactly that.
+    struct Asked {
+        std::uint64_t by = 0;
+        std::uint64_t boot = 0;
+        std::uint64_t sequence = 0;
+        auto operator<=>(const Asked&) const = default;
+    };
     struct Snapshot {
         LogPosition position;
         std::uint64_t time_ms = 0;
         Configuration configuration;
         std::vector<std::string> applied;  ///< payloads of commands
     };
-    using Record = std::variant<HardState, std::string, LogPosition>;
+    /// An installed snapshot, and the reset that goes with it if the log does not go on from it.
+    struct Install {
+        Snapshot snapshot;
+        std::optional<LogPosition> reset;
+    };
+    using Record = std::variant<HardState, std::string, LogPosition, Install>;
     struct Write {
         PersistMark mark;
         std::vector<Record> records;
-        std::optional<Snapshot> snapshot;  ///< becomes the one to recover from
     };
     struct Node {
         std::unique_ptr<Raft> raft;
@@ -144,14 +163,17 @@ private:
     }
     void boot(Node& node);
     void carry_out(Node& node);
-    void make_durable(Node& node, const Write& write);
+    void make_durable(Node& node, const Record& record);
+    void note_written(const Node& node, const Entry& entry, Term before);
     void apply(Node& node);
     void release(Node& node);
     void send(Node& node, Message message);
     void end_snapshot(const Message& request, bool arrived);
     void receive_snapshot(Node& node, const Message& request);
     void check(Node& node, const Observed& before);
+    void note_asked(const Node& node, const Message& message);
     void check_sent(Node& node, const Message& message);
+    void check_promise(Node& node, const Message& message, const AppendReply& reply);
     void check_commit(Node& node);
     void check_leader(Node& node);
     void blame(const Node& node, std::string_view what);
@@ -175,7 +197,8 @@ private:
     std::map<Term, std::uint64_t> leaders_;
     std::map<std::pair<std::uint64_t, Term>, NodeId> votes_;
     std::map<LogPosition, std::pair<Fact, Term>> written_;  ///< and the term of the entry before
-    std::vector<Fact> committed_;                           ///< entry 1 is the first
+    std::map<Asked, LogPosition> asked_;
+    std::vector<Fact> committed_;  ///< entry 1 is the first
 };
 
 }  // namespace kv::consensus
