@@ -102,7 +102,8 @@ void RaftNet::campaign(std::uint64_t to) {
         step({append, {}, 0});
         return;
     }
-    while (raft.role() == Role::follower || raft.role() == Role::pre_candidate) {
+    const Instant until = now_ + 2s;
+    while (now_ < until && raft.role() != Role::candidate && raft.role() != Role::leader) {
         now_ += tick_interval;
         tick(to);
         for (std::size_t i = 0; i < packets_.size();) {
@@ -295,8 +296,11 @@ bool RaftNet::persist(std::uint64_t of) {
 }
 
 void RaftNet::instant_disks() {
-    options_.instant_disk = true;
-    for (Node& node : nodes_) hold_disk(id(node), false);
+    options_.instant_disk = options_.instant_snapshots = true;
+    for (Node& node : nodes_) {
+        hold_disk(id(node), false);
+        node.offers.clear();
+    }
 }
 
 void RaftNet::persist_all(std::uint64_t of) {
@@ -322,6 +326,7 @@ void RaftNet::crash(std::uint64_t of, std::size_t kept) {
     }
     node.writes.clear();
     node.pending.reset();
+    node.offers.clear();
 }
 
 void RaftNet::rewrite(std::uint64_t of, Term term, const std::vector<Term>& terms) {
@@ -417,12 +422,25 @@ void RaftNet::carry_out(Node& node) {
     if (offer) receive_snapshot(node, *offer);
 }
 
-/// The bytes of the snapshot arrive at once; a lost request ends as a failed transfer.
 void RaftNet::receive_snapshot(Node& node, const Message& request) {
+    constexpr std::size_t offers_max = 4;
     const LogPosition position = std::get<SnapshotRequest>(request.body).position;
     const Node& from = nodes_[request.from.value() - 1];
     if (from.snapshot.position != position) return;  // it has a newer one by now
-    const Snapshot snapshot = from.snapshot;
+    if (options_.instant_snapshots) return install(node, request, Snapshot(from.snapshot));
+    if (node.offers.size() < offers_max) node.offers.emplace_back(request, from.snapshot);
+}
+
+bool RaftNet::finish_snapshot(std::uint64_t of) {
+    Node& node = this->node(of);
+    if (node.offers.empty()) return false;
+    const auto [request, snapshot] = std::move(node.offers.front());
+    node.offers.pop_front();
+    install(node, request, snapshot);
+    return true;
+}
+
+void RaftNet::install(Node& node, const Message& request, const Snapshot& snapshot) {
     bool installed = false;
     input(node, [&](Raft& raft, Effects& effects) {
         installed =

@@ -20,9 +20,10 @@ struct NetOptions {
     std::size_t nodes = 3;     ///< voters, with the ids 1, 2, ...
     std::size_t learners = 0;  ///< with the ids behind
     std::uint64_t seed = 1;
-    RaftOptions raft;             ///< all but group, self, boot and seed
-    bool instant_disk = true;     ///< what is handed over is durable within the same turn
-    std::uint8_t first_role = 0;  ///< other roles of node 1, if not 0
+    RaftOptions raft;               ///< all but group, self, boot and seed
+    bool instant_disk = true;       ///< what is handed over is durable within the same turn
+    bool instant_snapshots = true;  ///< their bytes arrive with the offer; else: finish_snapshot()
+    std::uint8_t first_role = 0;    ///< other roles of node 1, if not 0
 };
 
 /// A message under way, with the bytes of its entries.
@@ -47,7 +48,8 @@ public:
     void settle();
     /// Time passes and messages arrive within each tick.
     void run(Duration time);
-    /// `node` campaigns now, past pre-vote and stickiness, and wins if the others let it.
+    /// `node` campaigns now: asked by the leader that it follows, or, without one, by timeouts of
+    /// its own until pre-votes let it, for at most 2 s.
     void campaign(std::uint64_t node);
     /// The same, and settles. Says whether it leads.
     bool elect(std::uint64_t node);
@@ -65,6 +67,8 @@ public:
     void stall(std::uint64_t node, bool stalled);
     /// The state machine of `node` makes a snapshot of what it has applied.
     void snapshot(std::uint64_t node);
+    /// The bytes of the oldest snapshot that was offered to `node` are complete. False: none was.
+    bool finish_snapshot(std::uint64_t node);
 
     // --- the network -----------------------------------------------------------------------------
     std::vector<Packet>& packets() noexcept { return packets_; }
@@ -82,7 +86,8 @@ public:
 
     // --- disks and processes ---------------------------------------------------------------------
     void hold_disk(std::uint64_t node, bool held);
-    void instant_disks();  ///< from now on all disks answer at once
+    /// From now on all disks answer at once, and snapshots arrive with their offers.
+    void instant_disks();
     /// The oldest hand-over of `node` becomes durable. False: there is none.
     bool persist(std::uint64_t node);
     void persist_all(std::uint64_t node);
@@ -144,12 +149,13 @@ private:
         Effects effects;
         std::uint64_t boot = 0;
         bool disk_held = false;
-        std::deque<Write> writes;         ///< handed over, not durable
-        std::vector<Record> log;          ///< durable, as written
-        Snapshot snapshot;                ///< durable
-        std::optional<Snapshot> pending;  ///< installed, goes with the next write
-        HardState state;                  ///< durable
-        std::map<Index, Term> entries;    ///< durable, behind the snapshot
+        std::deque<Write> writes;                         ///< handed over, not durable
+        std::vector<Record> log;                          ///< durable, as written
+        Snapshot snapshot;                                ///< durable
+        std::optional<Snapshot> pending;                  ///< installed, goes with the next write
+        std::deque<std::pair<Message, Snapshot>> offers;  ///< whose bytes are under way
+        HardState state;                                  ///< durable
+        std::map<Index, Term> entries;                    ///< durable, behind the snapshot
         std::vector<std::string> applied;
         std::uint64_t applied_time_ms = 0;
         Configuration applied_configuration;
@@ -170,6 +176,7 @@ private:
     void send(Node& node, Message message);
     void end_snapshot(const Message& request, bool arrived);
     void receive_snapshot(Node& node, const Message& request);
+    void install(Node& node, const Message& request, const Snapshot& snapshot);
     void check(Node& node, const Observed& before);
     void note_asked(const Node& node, const Message& message);
     void check_sent(Node& node, const Message& message);

@@ -25,6 +25,7 @@ NetOptions options_of(std::uint64_t seed, Prng& prng) {
     options.learners = prng.chance(0.2) ? 1 : 0;
     options.seed = seed;
     options.instant_disk = prng.chance(0.3);
+    options.instant_snapshots = prng.chance(0.5);
     options.raft.append_bytes_max = prng.between(50, 400);
     options.raft.inflight_bytes_max = prng.between(50, 2000);
     options.raft.inflight_requests_max = prng.between(1, 8);
@@ -85,7 +86,8 @@ private:
         }
         if (dice < 0.94) return read(node);
         if (dice < 0.96) return net_.snapshot(node);
-        if (dice < 0.97) return net_.disconnect(node, any());
+        if (dice < 0.965) return net_.disconnect(node, any());
+        if (dice < 0.98) return static_cast<void>(net_.finish_snapshot(node));
         if (prng_.chance(transfers_ * 10)) return static_cast<void>(net_.transfer(node, any()));
     }
 
