@@ -166,7 +166,7 @@ private:
 
 TEST(Soup, WhateverHappensToMessagesDisksAndProcessesTheClusterAgrees) {
     const bool sanitized = std::getenv("KV_TEST_SANITIZED") != nullptr;
-    const std::uint64_t seeds = sanitized ? 300 : 3000;
+    const std::uint64_t seeds = sanitized ? 400 : 3000;
     constexpr std::uint64_t steps_each = 4000;
     Total total;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
