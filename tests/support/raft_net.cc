@@ -14,6 +14,14 @@ template <typename... Cases>
 struct Overloaded : Cases... {
     using Cases::operator()...;
 };
+
+std::string sealed(std::string payload, Term term, Index index, EntryKind kind) {
+    std::string entry(entry_header_bytes, '\0');
+    entry += payload;
+    seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, group, term, index, 0,
+               kind);
+    return entry;
+}
 }  // namespace
 
 RaftNet::RaftNet(NetOptions options) : options_(options), nodes_(options.nodes + options.learners) {
@@ -51,7 +59,8 @@ void RaftNet::boot(Node& node) {
                                   [&](const std::string& entry) {
                                       return node.raft->recover(view_entry(as_bytes(entry)));
                                   },
-                                  [&](LogPosition reset) { return node.raft->recover(reset); }},
+                                  [&](LogPosition reset) { return node.raft->recover(reset); },
+                                  [&](const Install&) { return Status(); }},
                        record);
         if (!status) blame(node, status.error().text());
         apply(node);
@@ -93,7 +102,8 @@ void RaftNet::campaign(std::uint64_t to) {
         step({append, {}, 0});
         return;
     }
-    while (raft.role() == Role::follower || raft.role() == Role::pre_candidate) {
+    const Instant until = now_ + 2s;
+    while (now_ < until && raft.role() != Role::candidate && raft.role() != Role::leader) {
         now_ += tick_interval;
         tick(to);
         for (std::size_t i = 0; i < packets_.size();) {
@@ -257,6 +267,7 @@ void RaftNet::isolate(std::uint64_t node) {
 
 void RaftNet::send(Node& node, Message message) {
     check_sent(node, message);
+    note_asked(node, message);
     Packet packet{std::move(message), {}, ++packet_number_};
     if (auto* append = std::get_if<AppendRequest>(&packet.message.body)) {
         for (const Bytes entry : append->entries) packet.entries.emplace_back(as_text(entry));
@@ -277,7 +288,7 @@ bool RaftNet::persist(std::uint64_t of) {
     if (!node.raft || node.writes.empty()) return false;
     const Write write = std::move(node.writes.front());
     node.writes.pop_front();
-    make_durable(node, write);
+    for (const Record& record : write.records) make_durable(node, record);
     input(node, [&](Raft& raft, Effects& effects) { raft.persisted(write.mark, now_, effects); });
     input(node, [&](Raft& raft, Effects& effects) { raft.flush(now_, effects); });
     carry_out(node);
@@ -285,8 +296,11 @@ bool RaftNet::persist(std::uint64_t of) {
 }
 
 void RaftNet::instant_disks() {
-    options_.instant_disk = true;
-    for (Node& node : nodes_) hold_disk(id(node), false);
+    options_.instant_disk = options_.instant_snapshots = true;
+    for (Node& node : nodes_) {
+        hold_disk(id(node), false);
+        node.offers.clear();
+    }
 }
 
 void RaftNet::persist_all(std::uint64_t of) {
@@ -294,11 +308,48 @@ void RaftNet::persist_all(std::uint64_t of) {
     }
 }
 
-void RaftNet::crash(std::uint64_t of) {
+std::size_t RaftNet::records_pending(std::uint64_t of) const {
+    std::size_t records = 0;
+    for (const Write& write : nodes_[of - 1].writes) records += write.records.size();
+    return records;
+}
+
+void RaftNet::crash(std::uint64_t of, std::size_t kept) {
     Node& node = this->node(of);
     node.raft.reset();
+    for (const Write& write : node.writes) {
+        for (const Record& record : write.records) {
+            if (kept == 0) break;
+            --kept;
+            make_durable(node, record);
+        }
+    }
     node.writes.clear();
     node.pending.reset();
+    node.offers.clear();
+}
+
+void RaftNet::rewrite(std::uint64_t of, Term term, const std::vector<Term>& terms) {
+    crash(of);
+    Node& node = this->node(of);
+    node.log.clear();
+    node.entries.clear();
+    make_durable(node, HardState{term, {}, {}});
+    Term before;
+    for (std::size_t at = 0; at < terms.size(); ++at) {
+        const Index index(at + 1);
+        std::string payload = fmt::format("{}.{}", index.value(), terms[at].value());
+        if (at == 0) {
+            payload.clear();
+            encode_configuration(configuration_, payload);
+        }
+        const EntryKind kind = at == 0 ? EntryKind::configuration : EntryKind::commands;
+        const std::string bytes = sealed(std::move(payload), terms[at], index, kind);
+        note_written(node, view_entry(as_bytes(bytes)), before);
+        make_durable(node, bytes);
+        before = terms[at];
+    }
+    restart(of);
 }
 
 void RaftNet::restart(std::uint64_t of) {
@@ -309,18 +360,17 @@ void RaftNet::restart(std::uint64_t of) {
 void RaftNet::carry_out(Node& node) {
     Effects& effects = node.effects;
     if (effects.mark.number != 0) {
-        Write write{effects.mark, {}, std::exchange(node.pending, std::nullopt)};
-        if (effects.reset) write.records.emplace_back(*effects.reset);
+        Write write{effects.mark, {}};
+        if (node.pending) {
+            write.records.emplace_back(Install{*std::move(node.pending), effects.reset});
+            node.pending.reset();
+        } else if (effects.reset) {
+            blame(node, "voids its log without a snapshot");
+        }
         if (effects.hard_state) write.records.emplace_back(*effects.hard_state);
         for (const Entry& entry : effects.append) {
             write.records.emplace_back(std::string(as_text(entry.bytes)));
-            const Fact fact{entry.term, checksum(entry.bytes)};
-            const Term before = node.raft->term_at(Index(entry.index.value() - 1));
-            const auto [known, fresh] =
-                written_.try_emplace({entry.term, entry.index}, fact, before);
-            if (!fresh && known->second != std::pair{fact, before}) {
-                blame(node, "two entries at one position, or two before it");
-            }
+            note_written(node, entry, node.raft->term_at(Index(entry.index.value() - 1)));
         }
         node.writes.push_back(std::move(write));
     }
@@ -372,12 +422,25 @@ void RaftNet::carry_out(Node& node) {
     if (offer) receive_snapshot(node, *offer);
 }
 
-/// The bytes of the snapshot arrive at once; a lost request ends as a failed transfer.
 void RaftNet::receive_snapshot(Node& node, const Message& request) {
+    constexpr std::size_t offers_max = 4;
     const LogPosition position = std::get<SnapshotRequest>(request.body).position;
     const Node& from = nodes_[request.from.value() - 1];
     if (from.snapshot.position != position) return;  // it has a newer one by now
-    const Snapshot snapshot = from.snapshot;
+    if (options_.instant_snapshots) return install(node, request, Snapshot(from.snapshot));
+    if (node.offers.size() < offers_max) node.offers.emplace_back(request, from.snapshot);
+}
+
+bool RaftNet::finish_snapshot(std::uint64_t of) {
+    Node& node = this->node(of);
+    if (node.offers.empty()) return false;
+    const auto [request, snapshot] = std::move(node.offers.front());
+    node.offers.pop_front();
+    install(node, request, snapshot);
+    return true;
+}
+
+void RaftNet::install(Node& node, const Message& request, const Snapshot& snapshot) {
     bool installed = false;
     input(node, [&](Raft& raft, Effects& effects) {
         installed =
@@ -393,20 +456,26 @@ void RaftNet::receive_snapshot(Node& node, const Message& request) {
     turn(id(node));
 }
 
-void RaftNet::make_durable(Node& node, const Write& write) {
-    if (write.snapshot) node.snapshot = *write.snapshot;
-    for (const Record& record : write.records) {
-        std::visit(Overloaded{[&](const HardState& state) { node.state = state; },
-                              [&](const std::string& bytes) {
-                                  const Entry entry = view_entry(as_bytes(bytes));
-                                  node.entries.erase(node.entries.lower_bound(entry.index),
-                                                     node.entries.end());
-                                  node.entries[entry.index] = entry.term;
-                              },
-                              [&](LogPosition) { node.entries.clear(); }},
-                   record);
-        node.log.push_back(record);
-    }
+void RaftNet::make_durable(Node& node, const Record& record) {
+    std::visit(Overloaded{[&](const HardState& state) {
+                              node.state = state;
+                              node.log.push_back(state);
+                          },
+                          [&](const std::string& bytes) {
+                              const Entry entry = view_entry(as_bytes(bytes));
+                              node.entries.erase(node.entries.lower_bound(entry.index),
+                                                 node.entries.end());
+                              node.entries[entry.index] = entry.term;
+                              node.log.push_back(bytes);
+                          },
+                          [&](LogPosition) {},  // only with its snapshot
+                          [&](const Install& install) {
+                              node.snapshot = install.snapshot;
+                              if (!install.reset) return;
+                              node.entries.clear();
+                              node.log.push_back(*install.reset);
+                          }},
+               record);
 }
 
 void RaftNet::apply(Node& node) {
@@ -427,79 +496,7 @@ void RaftNet::apply(Node& node) {
     }
 }
 
-// --- what must hold ------------------------------------------------------------------------------
-
-void RaftNet::blame(const Node& node, std::string_view what) {
-    if (fault.empty()) fault = fmt::format("node {}: {}", id(node), what);
-}
-
-void RaftNet::check(Node& node, const Observed& before) {
-    if (const auto wrong = violated(before, *node.raft)) blame(node, *wrong);
-    if (before.role != Role::leader && node.raft->role() == Role::leader) check_leader(node);
-    if (node.raft->commit() > before.commit) check_commit(node);
-}
-
-void RaftNet::check_leader(Node& node) {
-    ++elections;
-    const auto [known, fresh] = leaders_.try_emplace(node.raft->term(), id(node));
-    if (!fresh) blame(node, fmt::format("leads the term of node {}", known->second));
-    // The log holds all that was ever committed.
-    for (std::size_t at = node.raft->compacted().index.value(); at < committed_.size(); ++at) {
-        const Index index(at + 1);
-        if (index > node.raft->last().index || node.raft->term_at(index) != committed_[at].term) {
-            return blame(node, fmt::format("leads without the committed entry {}", index.value()));
-        }
-    }
-}
-
-bool RaftNet::durable_at(const Node& node, LogPosition position) const {
-    if (position.index <= node.snapshot.position.index) return true;
-    const auto found = node.entries.find(position.index);
-    return found != node.entries.end() && found->second == position.term;
-}
-
-void RaftNet::check_commit(Node& node) {
-    const Raft& raft = *node.raft;
-    for (Index index(committed_.size() + 1); index <= raft.commit(); index = index.next()) {
-        if (index < raft.in_memory()) return blame(node, "first to commit what it has not");
-        const Entry entry = raft.entry(index);
-        committed_.push_back({entry.term, checksum(entry.bytes)});
-        const auto durable = [&](NodeId voter) {
-            return durable_at(nodes_[voter.value() - 1], {entry.term, index}) ? 1u : 0u;
-        };
-        if (quorum_value(raft.voters(), durable) != 1) {
-            blame(node, fmt::format("entry {} is committed and not durable", index.value()));
-        }
-    }
-    for (Index index = std::max(raft.in_memory(), raft.compacted().index.next());
-         index <= raft.commit(); index = index.next()) {
-        if (committed_[index.value() - 1].term != raft.term_at(index)) {
-            blame(node, fmt::format("commits another entry {}", index.value()));
-        }
-    }
-}
-
-void RaftNet::check_sent(Node& node, const Message& message) {
-    if (message.from != NodeId(id(node))) blame(node, "sends in the name of another");
-    const auto* asked = std::get_if<VoteRequest>(&message.body);
-    const auto* voted = std::get_if<VoteReply>(&message.body);
-    if ((asked != nullptr && asked->pre) || (voted != nullptr && voted->pre && voted->granted)) {
-        return;  // of a term that may never be
-    }
-    if (message.term > node.state.term) blame(node, "sends a term that is not durable");
-    if (voted != nullptr && voted->granted) {
-        if (node.state.term != message.term || node.state.vote != message.to) {
-            blame(node, "sends a vote that is not durable");
-        }
-        const auto [known, fresh] = votes_.try_emplace({id(node), message.term}, message.to);
-        if (!fresh && known->second != message.to) blame(node, "votes twice in a term");
-    }
-    const auto* reply = std::get_if<AppendReply>(&message.body);
-    if (reply != nullptr && !reply->rejected && reply->match.value() != 0 &&
-        reply->match > node.snapshot.position.index && !node.entries.contains(reply->match)) {
-        blame(node, "acknowledges what is not durable");
-    }
-}
+// --- what happened -------------------------------------------------------------------------------
 
 std::string RaftNet::terms(std::uint64_t of) {
     std::string out;

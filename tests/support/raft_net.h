@@ -20,9 +20,10 @@ struct NetOptions {
     std::size_t nodes = 3;     ///< voters, with the ids 1, 2, ...
     std::size_t learners = 0;  ///< with the ids behind
     std::uint64_t seed = 1;
-    RaftOptions raft;             ///< all but group, self, boot and seed
-    bool instant_disk = true;     ///< what is handed over is durable within the same turn
-    std::uint8_t first_role = 0;  ///< other roles of node 1, if not 0
+    RaftOptions raft;               ///< all but group, self, boot and seed
+    bool instant_disk = true;       ///< what is handed over is durable within the same turn
+    bool instant_snapshots = true;  ///< their bytes arrive with the offer; else: finish_snapshot()
+    std::uint8_t first_role = 0;    ///< other roles of node 1, if not 0
 };
 
 /// A message under way, with the bytes of its entries.
@@ -47,7 +48,8 @@ public:
     void settle();
     /// Time passes and messages arrive within each tick.
     void run(Duration time);
-    /// `node` campaigns now, past pre-vote and stickiness, and wins if the others let it.
+    /// `node` campaigns now: asked by the leader that it follows, or, without one, by timeouts of
+    /// its own until pre-votes let it, for at most 2 s.
     void campaign(std::uint64_t node);
     /// The same, and settles. Says whether it leads.
     bool elect(std::uint64_t node);
@@ -65,6 +67,8 @@ public:
     void stall(std::uint64_t node, bool stalled);
     /// The state machine of `node` makes a snapshot of what it has applied.
     void snapshot(std::uint64_t node);
+    /// The bytes of the oldest snapshot that was offered to `node` are complete. False: none was.
+    bool finish_snapshot(std::uint64_t node);
 
     // --- the network -----------------------------------------------------------------------------
     std::vector<Packet>& packets() noexcept { return packets_; }
@@ -82,12 +86,20 @@ public:
 
     // --- disks and processes ---------------------------------------------------------------------
     void hold_disk(std::uint64_t node, bool held);
-    void instant_disks();  ///< from now on all disks answer at once
+    /// From now on all disks answer at once, and snapshots arrive with their offers.
+    void instant_disks();
     /// The oldest hand-over of `node` becomes durable. False: there is none.
     bool persist(std::uint64_t node);
     void persist_all(std::uint64_t node);
-    void crash(std::uint64_t node);
+    /// What was handed over and is not durable is lost, but for the first `kept` records of it: a
+    /// write may end anywhere between two records.
+    void crash(std::uint64_t node, std::size_t kept = 0);
     void restart(std::uint64_t node);
+    /// Records that are handed over and not durable.
+    std::size_t records_pending(std::uint64_t node) const;
+    /// `node` starts again, in `term` and without a vote, with a durable log of entries of `terms`;
+    /// the first is the configuration that all begin with.
+    void rewrite(std::uint64_t node, Term term, const std::vector<Term>& terms);
 
     // --- what happened ---------------------------------------------------------------------------
     std::string fault;  ///< empty: everything has held so far
@@ -97,6 +109,7 @@ public:
     Index committed() const noexcept { return Index(committed_.size()); }
     /// Terms of the entries of `node` from 1 on ("1 2 2"), from behind what it gave up.
     std::string terms(std::uint64_t node);
+    const Configuration& first_configuration() const noexcept { return configuration_; }
     /// Payloads of applied commands of `node`, with a space between.
     std::string applied(std::uint64_t node) const;
     std::uint64_t leader() const;  ///< the leader of the highest term; 0: none
@@ -108,29 +121,41 @@ private:
         std::uint64_t checksum = 0;
         bool operator==(const Fact&) const = default;
     };
+    /// What a request asks to be made durable: an answer vouches for exactly that.
+    struct Asked {
+        std::uint64_t by = 0;
+        std::uint64_t boot = 0;
+        std::uint64_t sequence = 0;
+        auto operator<=>(const Asked&) const = default;
+    };
     struct Snapshot {
         LogPosition position;
         std::uint64_t time_ms = 0;
         Configuration configuration;
         std::vector<std::string> applied;  ///< payloads of commands
     };
-    using Record = std::variant<HardState, std::string, LogPosition>;
+    /// An installed snapshot, and the reset that goes with it if the log does not go on from it.
+    struct Install {
+        Snapshot snapshot;
+        std::optional<LogPosition> reset;
+    };
+    using Record = std::variant<HardState, std::string, LogPosition, Install>;
     struct Write {
         PersistMark mark;
         std::vector<Record> records;
-        std::optional<Snapshot> snapshot;  ///< becomes the one to recover from
     };
     struct Node {
         std::unique_ptr<Raft> raft;
         Effects effects;
         std::uint64_t boot = 0;
         bool disk_held = false;
-        std::deque<Write> writes;         ///< handed over, not durable
-        std::vector<Record> log;          ///< durable, as written
-        Snapshot snapshot;                ///< durable
-        std::optional<Snapshot> pending;  ///< installed, goes with the next write
-        HardState state;                  ///< durable
-        std::map<Index, Term> entries;    ///< durable, behind the snapshot
+        std::deque<Write> writes;                         ///< handed over, not durable
+        std::vector<Record> log;                          ///< durable, as written
+        Snapshot snapshot;                                ///< durable
+        std::optional<Snapshot> pending;                  ///< installed, goes with the next write
+        std::deque<std::pair<Message, Snapshot>> offers;  ///< whose bytes are under way
+        HardState state;                                  ///< durable
+        std::map<Index, Term> entries;                    ///< durable, behind the snapshot
         std::vector<std::string> applied;
         std::uint64_t applied_time_ms = 0;
         Configuration applied_configuration;
@@ -144,14 +169,18 @@ private:
     }
     void boot(Node& node);
     void carry_out(Node& node);
-    void make_durable(Node& node, const Write& write);
+    void make_durable(Node& node, const Record& record);
+    void note_written(const Node& node, const Entry& entry, Term before);
     void apply(Node& node);
     void release(Node& node);
     void send(Node& node, Message message);
     void end_snapshot(const Message& request, bool arrived);
     void receive_snapshot(Node& node, const Message& request);
+    void install(Node& node, const Message& request, const Snapshot& snapshot);
     void check(Node& node, const Observed& before);
+    void note_asked(const Node& node, const Message& message);
     void check_sent(Node& node, const Message& message);
+    void check_promise(Node& node, const Message& message, const AppendReply& reply);
     void check_commit(Node& node);
     void check_leader(Node& node);
     void blame(const Node& node, std::string_view what);
@@ -175,7 +204,8 @@ private:
     std::map<Term, std::uint64_t> leaders_;
     std::map<std::pair<std::uint64_t, Term>, NodeId> votes_;
     std::map<LogPosition, std::pair<Fact, Term>> written_;  ///< and the term of the entry before
-    std::vector<Fact> committed_;                           ///< entry 1 is the first
+    std::map<Asked, LogPosition> asked_;
+    std::vector<Fact> committed_;  ///< entry 1 is the first
 };
 
 }  // namespace kv::consensus

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "tests/support/raft_net.h"
 
 namespace kv::consensus {
@@ -12,6 +14,8 @@ struct Total {
     std::uint64_t fetches = 0;
     std::uint64_t commits = 0;
     std::uint64_t reads = 0;
+    std::uint64_t stalls = 0;
+    std::uint64_t torn = 0;  ///< crashes that kept a part of what was handed over
 };
 
 /// Sizes so small that every bound is met.
@@ -21,6 +25,7 @@ NetOptions options_of(std::uint64_t seed, Prng& prng) {
     options.learners = prng.chance(0.2) ? 1 : 0;
     options.seed = seed;
     options.instant_disk = prng.chance(0.3);
+    options.instant_snapshots = prng.chance(0.5);
     options.raft.append_bytes_max = prng.between(50, 400);
     options.raft.inflight_bytes_max = prng.between(50, 2000);
     options.raft.inflight_requests_max = prng.between(1, 8);
@@ -41,6 +46,9 @@ public:
         crashes_ = prng_.chance(0.6) ? 0.004 : 0;
         cuts_ = prng_.chance(0.6) ? 0.004 : 0;
         transfers_ = prng_.chance(0.5) ? 0.004 : 0;
+        stalls_ = prng_.chance(0.5) ? 0.004 : 0;
+        haste_ = prng_.chance(0.5) ? prng_.between(2, 12) : 1;
+        stalled_.resize(nodes_ + 1);
     }
 
     void run(std::uint64_t steps) {
@@ -62,13 +70,14 @@ private:
 
     void one() {
         const std::uint64_t node = any();
-        if (prng_.chance(crashes_)) return acts(node) ? net_.crash(node) : net_.restart(node);
+        if (prng_.chance(crashes_)) return acts(node) ? crash(node) : net_.restart(node);
         if (prng_.chance(cuts_)) return prng_.chance(0.5) ? net_.heal() : cut(node);
         if (prng_.chance(0.01) && !acts(node)) return net_.restart(node);
+        if (prng_.chance(stalls_)) return stall(node);
         const double dice = prng_.unit();
         if (dice < 0.55 && !net_.packets().empty()) return deliver();
-        if (dice < 0.70) return static_cast<void>(net_.persist(node));
-        if (dice < 0.76) return net_.pass(10ms);
+        if (dice < 0.70) return persist(node);
+        if (dice < 0.76) return net_.pass(10ms * prng_.between(1, haste_));
         if (!acts(node)) return;
         if (dice < 0.92) {
             const std::uint64_t leader = prng_.chance(0.9) ? net_.leader() : node;
@@ -77,9 +86,31 @@ private:
         }
         if (dice < 0.94) return read(node);
         if (dice < 0.96) return net_.snapshot(node);
-        if (dice < 0.97) return net_.disconnect(node, any());
+        if (dice < 0.965) return net_.disconnect(node, any());
+        if (dice < 0.98) return static_cast<void>(net_.finish_snapshot(node));
         if (prng_.chance(transfers_ * 10)) return static_cast<void>(net_.transfer(node, any()));
-        if (prng_.chance(transfers_)) net_.stall(node, prng_.chance(0.5));
+    }
+
+    /// What was handed over may be on the disk up to any record of it.
+    void crash(std::uint64_t node) {
+        const std::size_t pending = net_.records_pending(node);
+        const std::size_t kept = prng_.chance(0.5) ? 0 : prng_.between(0, pending);
+        if (kept != 0 && kept != pending) ++total_.torn;
+        net_.crash(node, kept);
+        stalled_[node] = false;
+    }
+
+    void persist(std::uint64_t node) {
+        if (!stalled_[node]) net_.persist(node);
+    }
+
+    /// A disk that hangs, and is known to; or that works again.
+    void stall(std::uint64_t node) {
+        if (!acts(node)) return;
+        stalled_[node] = !stalled_[node];
+        net_.hold_disk(node, stalled_[node]);
+        net_.stall(node, stalled_[node]);
+        if (stalled_[node]) ++total_.stalls;
     }
 
     void deliver() {
@@ -103,8 +134,8 @@ private:
         net_.heal();
         for (std::uint64_t node = 1; node <= nodes_; ++node) {
             if (!net_.up(node)) net_.restart(node);
-            net_.stall(node, false);
             net_.instant_disks();
+            net_.stall(node, false);
         }
         net_.run(6s);
         const std::uint64_t leader = net_.leader();
@@ -128,10 +159,14 @@ private:
     double crashes_ = 0;
     double cuts_ = 0;
     double transfers_ = 0;
+    double stalls_ = 0;
+    std::uint64_t haste_ = 1;  ///< time passes in steps of up to as many ticks
+    std::vector<bool> stalled_;
 };
 
 TEST(Soup, WhateverHappensToMessagesDisksAndProcessesTheClusterAgrees) {
-    constexpr std::uint64_t seeds = 1000;
+    const bool sanitized = std::getenv("KV_TEST_SANITIZED") != nullptr;
+    const std::uint64_t seeds = sanitized ? 400 : 3000;
     constexpr std::uint64_t steps_each = 4000;
     Total total;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -147,6 +182,11 @@ TEST(Soup, WhateverHappensToMessagesDisksAndProcessesTheClusterAgrees) {
     EXPECT_GE(total.fetches, 100u);
     EXPECT_GE(total.commits, 10'000u);
     EXPECT_GE(total.reads, 1'000u);
+    EXPECT_GE(total.stalls, 100u);
+    EXPECT_GE(total.torn, 100u);
+    RecordProperty("steps", static_cast<int>(total.steps));
+    RecordProperty("stalls", static_cast<int>(total.stalls));
+    RecordProperty("torn", static_cast<int>(total.torn));
     RecordProperty("elections", static_cast<int>(total.elections));
     RecordProperty("installs", static_cast<int>(total.installs));
     RecordProperty("commits", static_cast<int>(total.commits));
