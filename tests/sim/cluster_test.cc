@@ -25,7 +25,8 @@ public:
         EXPECT_TRUE(cluster_.await_leaders()) << what();
     }
     ~Scene() {
-        if (const auto& wrong = cluster_.wrong()) ADD_FAILURE() << wrong->oracle << ": " << what();
+        const std::string oracle = cluster_.wrong() ? cluster_.wrong()->oracle : std::string();
+        EXPECT_EQ(oracle, expected_) << what();
         cluster_.clients().kill();
         client_.reset();
     }
@@ -59,6 +60,8 @@ public:
         }
         return true;
     }
+    /// In the end that oracle will have objected, and first.
+    void expect_wrong(std::string oracle) { expected_ = std::move(oracle); }
     /// Everybody is back, equal, and has everything.
     void expect_whole() {
         EXPECT_TRUE(cluster_.settle()) << what();
@@ -110,6 +113,7 @@ private:
     std::unique_ptr<ClusterClient> client_;
     std::map<std::string, std::string> last_;
     int values_ = 0;
+    std::string expected_;
 };
 
 ClusterOptions of(std::uint16_t nodes, std::uint16_t cores = 1, std::uint64_t seed = 1) {
@@ -266,6 +270,25 @@ TEST(ClusterScenes, AnOrderlyRestartOfOneAfterTheOther) {
         EXPECT_TRUE(scene->settle()) << scene.what();
     }
     scene.expect_whole();
+}
+
+// The oracles object, too.
+
+TEST(ClusterOracles, FindAnAcknowledgementThatNoDiskHolds) {
+    Scene scene(of(1));
+    scene->acknowledged("k", "never written");
+    scene.expect_wrong("durability");
+}
+
+TEST(ClusterOracles, FindADiskThatForgets) {
+    Scene scene(of(1));
+    EXPECT_TRUE(scene.put_many(20));
+    scene->crash(n1);
+    scene->replace_disk(n1);
+    scene->start(n1);
+    EXPECT_TRUE(scene->await_leaders());
+    scene->check_nothing_lost();
+    scene.expect_wrong("nothing lost");
 }
 
 std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
