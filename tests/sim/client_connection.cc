@@ -28,15 +28,18 @@ io::Task<void> ClientConnection::live(std::shared_ptr<ClientConnection> self) {
 }
 
 void ClientConnection::send(std::string request) {
-    KV_ASSERT(sent_ == sending_.size(), "one request at a time");
-    sending_ = std::move(request);
-    sent_ = 0;
+    queued_ += request;
     if (stream_ != nullptr) send_rest();
 }
 
+/// A reply may come before the completion of the send that asked for it.
 void ClientConnection::send_rest() noexcept {
-    if (broken_ || sent_ == sending_.size()) return;
-    stream_->send(as_bytes(std::string_view(sending_).substr(sent_)));
+    if (broken_ || stream_->sending()) return;
+    if (sent_ == sending_.size()) {
+        sending_ = std::exchange(queued_, {});
+        sent_ = 0;
+    }
+    if (sent_ < sending_.size()) stream_->send(as_bytes(std::string_view(sending_).substr(sent_)));
 }
 
 void ClientConnection::next() {

@@ -19,7 +19,7 @@ public:
 
     /// Its life: holds `self` until nothing is in flight.
     static io::Task<void> live(std::shared_ptr<ClientConnection> self);
-    /// One request at a time; waits until connected.
+    /// Once connected, and when what was sent before has left.
     void send(std::string request);
     /// A whole reply has come. It stays until next().
     bool has_reply() const noexcept { return has_reply_; }
@@ -47,6 +47,7 @@ private:
     io::Event changed_;
     std::unique_ptr<io::Stream> stream_;
     resp::ReplyDecoder decoder_;
+    std::string queued_;
     std::string sending_;
     std::size_t sent_ = 0;
     std::string received_;
