@@ -42,13 +42,18 @@ public:
         const bool answered = ask({"GET", key}, test::OperationKind::get, {}, limit);
         return answered ? client().answer().text : std::string();
     }
-    /// Puts `count` values, over all shards.
+    /// Puts `count` values, over all shards. A put that nobody answers is left alone, and another
+    /// one, of another value, takes its place.
     bool put_many(int count) {
         bool all = true;
         for (int i = 0; i < count; ++i) {
             const std::string key = ClusterClient::key_name(static_cast<std::uint64_t>(i) % 20);
-            last_[key] = fmt::format("v{}", ++values_);
-            all = put(key, last_[key]) && all;
+            bool done = false;
+            for (int tries = 0; tries < 10 && !done; ++tries) {
+                last_[key] = fmt::format("v{}.", ++values_);
+                done = put(key, last_[key]);
+            }
+            all = all && done;
         }
         return all;
     }

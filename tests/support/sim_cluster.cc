@@ -295,6 +295,7 @@ void SimCluster::note(std::string text) {
 void SimCluster::complain(std::string oracle, std::string text) {
     if (wrong_) return;
     note(oracle + ": " + text);
+    if (oracle == "liveness") note_groups();
     wrong_ = Wrong{std::move(oracle), std::move(text), world.now()};
 }
 
@@ -382,6 +383,28 @@ void SimCluster::look_at(NodeId id, House& house) {
             if (term.value() == 0) continue;  // known from its other side only
             if (auto wrong = durability_.committed(number, {term, index}))
                 complain("durability", std::move(*wrong));
+        }
+    }
+}
+
+void SimCluster::note_groups() {
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        for (const auto& [id, house] : houses_) {
+            if (!house.ready || house.process->dead()) continue;
+            const consensus::Raft& group = raft(house, ShardId(i));
+            std::string text = fmt::format(
+                "shard {} n{} {} in term {}: last {} durable {} commit {} applied {} in memory "
+                "from {} compacted {}",
+                i, id.value(), name_of(group.role()), group.term().value(),
+                group.last().index.value(), group.durable().index.value(), group.commit().value(),
+                group.applied_index().value(), group.in_memory().value(),
+                group.compacted().index.value());
+            for (const consensus::Progress& follower : group.followers()) {
+                text += fmt::format("; n{} match {} next {} state {}", follower.node.value(),
+                                    follower.match.value(), follower.next.value(),
+                                    static_cast<int>(follower.state));
+            }
+            note(std::move(text));
         }
     }
 }

@@ -119,7 +119,7 @@ public:
     io::SimWorld world;
 
 private:
-    static constexpr std::size_t events_max = 60;
+    static constexpr std::size_t events_max = 120;
 
     /// What was seen of one group at the last look.
     struct Seen {
@@ -153,6 +153,8 @@ private:
     void look_for_start(NodeId id, House& house);
     void look_at_liveness();
     const consensus::Raft& raft(const House& house, ShardId shard) const;
+    /// What each node holds of the groups, a line each, among the events.
+    void note_groups();
     GroupFacts facts(NodeId id, const House& house, ShardId shard) const;
     void on_sent(NodeId id, const Message& message);
     void refresh(NodeId node);
