@@ -474,10 +474,10 @@ void SimCluster::look_at_liveness() {
     if (player_ == nullptr) return;
     const auto majority = player_->majority();
     const Instant now = world.now();
+    // Also one outside of the majority that has been healthy for longest: a leader that no majority
+    // hears is none for long.
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
-        const auto leads = leader(ShardId(i));
-        const bool theirs = leads && (!majority || std::ranges::count(majority->nodes, *leads) > 0);
-        if (theirs) liveness_.led(ShardId(i), now);
+        if (leader(ShardId(i))) liveness_.led(ShardId(i), now);
     }
     std::optional<Instant> since;
     if (majority) since = majority->since;

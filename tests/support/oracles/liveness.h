@@ -1,7 +1,7 @@
 #pragma once
 
-/// Liveness: while a majority of the nodes is healthy and connected, each shard has a leader in it
-/// that may take writes, again and again within a limit. Books only; times are the world's.
+/// Liveness: while a majority of the nodes is healthy and connected, each shard has a leader that
+/// may take writes, again and again within a limit. Books only; times are the world's.
 
 #include <optional>
 #include <string>
@@ -16,7 +16,7 @@ class Liveness {
 public:
     Liveness(std::uint16_t shards, Duration limit) : led_(shards), limit_(limit) {}
 
-    /// The shard has a leader now that is ready and that a healthy majority, if there is one, has.
+    /// The shard has a leader now that is ready.
     void led(ShardId shard, Instant now) { led_[shard.value()] = now; }
     /// `since`: a healthy majority exists since then; nothing: there is none. What is wrong, a
     /// sentence; nothing: all is well.
