@@ -83,6 +83,7 @@ public:
     void set_handler(AppliedHandler* handler) noexcept;
     /// Before open(), unless this node is alone.
     void set_sender(PeerSender* sender) noexcept { sender_ = sender; }
+    PeerSender* sender() const noexcept { return sender_; }
 
     /// A message of another node to a group of this core.
     void step(const Message& message);

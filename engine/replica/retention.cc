@@ -15,11 +15,19 @@ void Retention::entry(ShardId shard, Index index, SegmentSeq segment, std::uint6
 
 void Retention::covered_entry(ShardId shard, Index index, SegmentSeq segment) {
     std::deque<Part>& parts = tails_[shard.value()].parts;
+    // It may take the place of another, and of all behind that: what those before it hold is still
+    // needed. A part without any left goes with the one before it.
+    while (!parts.empty() && parts.back().last >= index && parts.back().segment < segment) {
+        const bool alone = parts.size() == 1 || (parts.end() - 2)->last < index;
+        parts.back().last = Index(index.value() - 1);
+        if (alone) break;
+        parts.pop_back();
+    }
     if (parts.empty() || parts.back().segment < segment) {
         parts.push_back({segment, index});
         return;
     }
-    KV_ASSERT(parts.back().segment == segment && parts.back().last < index);
+    KV_ASSERT(parts.back().segment == segment);
     parts.back().last = index;
 }
 

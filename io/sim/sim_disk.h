@@ -102,6 +102,8 @@ public:
     // Test hooks. Absent: no such file.
     std::optional<std::string> visible(std::string_view path) const;
     std::optional<std::string> durable(std::string_view path) const;
+    /// What a power loss would leave in `directory`, by name, if it lost everything volatile.
+    std::vector<std::pair<std::string, SimFileRef>> durable_files(std::string_view directory) const;
     std::vector<std::string> list(std::string_view directory) const;
     std::vector<std::string> paths() const;  ///< all visible ones, directories included
     /// The hooks that change something make what is pending in that place durable first.

@@ -134,6 +134,18 @@ std::optional<std::string> SimDisk::durable(std::string_view path) const {
     return found->second->durable().text();
 }
 
+std::vector<std::pair<std::string, SimFileRef>> SimDisk::durable_files(
+    std::string_view directory) const {
+    const std::string above = sim_path(directory) + "/";
+    std::vector<std::pair<std::string, SimFileRef>> files;
+    const SimNames::Table table = names_.durable();
+    for (const auto& [path, file] : table) {
+        if (file == nullptr || !path.starts_with(above)) continue;
+        files.emplace_back(path.substr(above.size()), file);
+    }
+    return files;
+}
+
 std::vector<std::string> SimDisk::list(std::string_view directory) const {
     return names_.list(sim_path(directory));
 }

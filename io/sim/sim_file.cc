@@ -58,6 +58,12 @@ SimContent SimFile::durable() const {
     return content;
 }
 
+std::size_t SimFile::read_durable(std::uint64_t offset, MutableBytes to) const noexcept {
+    const auto is_durable = [](const Change& change) { return change.durable; };
+    if (std::none_of(changes_.begin(), changes_.end(), is_durable)) return base_.read(offset, to);
+    return durable().read(offset, to);
+}
+
 std::uint64_t SimFile::write(std::uint64_t offset, Bytes from, bool durable) {
     if (from.empty()) return 0;
     visible_.write(offset, from);

@@ -29,6 +29,8 @@ public:
     const SimContent& visible() const noexcept { return visible_; }
     /// What a power loss would leave if it lost everything volatile.
     SimContent durable() const;
+    /// A part of it: fills the front of `to`, and returns how much.
+    std::size_t read_durable(std::uint64_t offset, MutableBytes to) const noexcept;
 
     /// Changes take effect for readers at once. The result names the change for acknowledge(); 0
     /// when there is nothing left to say about it.

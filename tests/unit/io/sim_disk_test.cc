@@ -7,6 +7,7 @@
 #include <set>
 
 #include "io/file.h"
+#include "io/sim/sim_file.h"
 #include "io/sim/sim_process.h"
 
 namespace kv::io {
@@ -268,6 +269,29 @@ TEST(SimDisk, AWriteInFlightMayLeaveAnyPartOfItself) {
                   Set({"aaa", "baa", "bba", "bbb"}));
         EXPECT_EQ(in_flight_outcomes(Crash::power_lose_all, 512, 3, dsync), Set({"aaa"}));
     }
+}
+
+TEST(SimDisk, TellsWhatIsDurableOfAFileInParts) {
+    SimWorld world(1, calm());
+    world.add_node(n1, {"10.0.0.1"});
+    world.disk(n1).put("data/f", "abcdef");
+    const auto overwrite = [](Reactor& reactor) -> Task<void> {
+        File file;
+        co_await open_to(reactor, "data/f", &file);
+        co_await expect_write(&file, 0, "xyz", false);
+        co_await file.close();
+        co_await open_to(reactor, "data/unsynced", &file);
+        co_await file.close();
+    };
+    SimProcess process(world, n1);
+    ASSERT_TRUE(process.run(overwrite(process.reactor())));
+    const auto files = world.disk(n1).durable_files("data");
+    ASSERT_EQ(files.size(), 1u);
+    EXPECT_EQ(files[0].first, "f");
+    std::string part(9, '-');
+    const MutableBytes to(reinterpret_cast<std::byte*>(part.data()), part.size());
+    EXPECT_EQ(files[0].second->read_durable(2, to), 4u);
+    EXPECT_EQ(part, "cdef-----");
 }
 
 TEST(SimDisk, AfterAProcessCrashTheNextSyncCoversWhatWasLeft) {

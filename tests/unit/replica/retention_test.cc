@@ -84,6 +84,20 @@ TEST(Retention, AShardIsDueByItsEntries) {
 }
 
 /// A start: entries that the loaded snapshot includes pin until it is marked, and count nothing.
+TEST(Retention, AnEntryMayTakeThePlaceOfOthers) {
+    Retention retention({}, 1);
+    for (std::uint64_t i = 1; i <= 4; ++i) retention.entry(a, Index(i), SegmentSeq(1), 10);
+    retention.entry(a, Index(3), SegmentSeq(1), 10);  // in the same segment
+    retention.entry(a, Index(4), SegmentSeq(2), 10);
+    retention.entry(a, Index(5), SegmentSeq(3), 10);
+    retention.entry(a, Index(2), SegmentSeq(4), 10);  // 1 is in segment 1 still
+    EXPECT_EQ(retention.first_needed(), segment(1));
+    retention.marked(a, Index(1));
+    EXPECT_EQ(retention.first_needed(), segment(4));
+    retention.marked(a, Index(2));
+    EXPECT_EQ(retention.first_needed(), std::nullopt);
+}
+
 TEST(Retention, CoveredEntriesPinAndDoNotCount) {
     Retention retention({.log_bytes = 100, .entries = 1}, 3);
     retention.covered_entry(a, Index(7), SegmentSeq(4));

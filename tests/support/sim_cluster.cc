@@ -1,0 +1,494 @@
+#include "tests/support/sim_cluster.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "proto/base/log.h"
+#include "tests/support/oracles/persist_before_send.h"
+
+namespace kv::sim {
+
+/// Sees what a core of a node says to the others, before it leaves.
+struct SimCluster::Tap final : PeerSender {
+    Tap(SimCluster& c, NodeId i, PeerSender& n) : cluster(c), id(i), next(n) {}
+    void send(const Message& message) noexcept override {
+        cluster.on_sent(id, message);
+        next.send(message);
+    }
+    void flush() noexcept override { next.flush(); }
+    SimCluster& cluster;
+    NodeId id;
+    PeerSender& next;
+};
+
+namespace {
+
+constexpr Duration check_period = 100ms;  // of what is not looked at after each event
+
+std::string address_of(NodeId node) {
+    return fmt::format("10.0.0.{}", node.value());
+}
+
+std::string at_time(Instant at) {
+    const auto us = at.time_since_epoch() / 1us;
+    return fmt::format("{}.{:06}s", us / 1'000'000, us % 1'000'000);
+}
+
+const char* name_of(consensus::Role role) {
+    switch (role) {
+        case consensus::Role::follower: return "follows";
+        case consensus::Role::pre_candidate: return "asks for pre-votes";
+        case consensus::Role::candidate: return "asks for votes";
+        case consensus::Role::leader: return "leads";
+    }
+    KV_UNREACHABLE("a role");
+}
+
+io::SimNodes make_nodes(std::uint16_t count) {
+    io::SimNodes nodes;
+    for (std::uint16_t i = 1; i <= count; ++i) nodes.push_back(NodeId(i));
+    return nodes;
+}
+
+}  // namespace
+
+Config cluster_config() {
+    Config config;
+    config.node.data_dir = "kv/data";
+    config.log.level = log::Level::error;
+    config.wal.segment_bytes = 64_KiB;
+    config.wal.batch_bytes_max = 16_KiB;
+    config.limits.value_bytes_max = 8_KiB;
+    config.limits.request_bytes_max = 128_KiB;
+    return config;
+}
+
+io::SimWorld& SimCluster::with_nodes(io::SimWorld& world, const ClusterOptions& options) {
+    for (const NodeId node : make_nodes(options.nodes)) {
+        world.add_node(node, {address_of(node)});
+        world.disk(node).make_directory("kv");
+    }
+    world.add_node(client_node, {address_of(client_node)});
+    return world;
+}
+
+SimCluster::SimCluster(ClusterOptions options)
+    : world(options.seed, options.knobs),
+      options_(std::move(options)),
+      nodes_(make_nodes(options_.nodes)),
+      clients_(with_nodes(world, options_), client_node),
+      durability_(nodes_, logs_, [this](NodeId node) { refresh(node); }),
+      liveness_(options_.shards, 1h) {
+    log::set_level(log::Level::off);
+    for (const NodeId node : nodes_) houses_[node].cores = options_.cores;
+}
+
+SimCluster::~SimCluster() {
+    clients_.kill();
+    for (auto& [id, house] : houses_) clear(house);
+}
+
+Config SimCluster::config_of(NodeId node) const {
+    Config config = options_.config;
+    config.node.id = node;
+    config.client.bind = address_of(node);
+    config.client.port = client_port;
+    config.cluster.shards = options_.shards;
+    config.peer.bind = address_of(node);
+    config.peer.port = peer_port;
+    config.peer.insecure = true;
+    config.cluster.nodes.clear();
+    for (const NodeId other : nodes_) {
+        if (nodes_.size() == 1) break;
+        config.cluster.nodes.push_back({.id = other,
+                                        .host = address_of(other),
+                                        .peer_port = peer_port,
+                                        .client_port = client_port});
+    }
+    const Status checked = check_config(config);
+    KV_ASSERT(checked.has_value(), "{}", checked.error().text());
+    return config;
+}
+
+std::vector<io::Endpoint> SimCluster::endpoints() const {
+    std::vector<io::Endpoint> endpoints;
+    for (const NodeId node : nodes_)
+        endpoints.push_back(*io::parse_endpoint(address_of(node), client_port));
+    return endpoints;
+}
+
+// --- processes -----------------------------------------------------------------------------------
+
+io::Task<void> SimCluster::start_node(Node* node, std::optional<Result<StartReport>>* report) {
+    Result<StartReport> started = co_await node->start();
+    *report = std::move(started);
+}
+
+io::Task<void> SimCluster::stop_node(Node* node, bool* stopped) {
+    co_await node->stop();
+    *stopped = true;
+}
+
+void SimCluster::clear(House& house) {
+    if (house.process == nullptr) return;
+    house.process->kill();
+    house.node.reset();
+    house.taps.clear();
+    house.process.reset();
+    house.report.reset();
+    house.ready = false;
+}
+
+void SimCluster::start(NodeId id, std::uint16_t cores) {
+    House& house = houses_.at(id);
+    if (house.process != nullptr && !house.process->dead()) return;
+    clear(house);
+    if (cores != 0) house.cores = cores;
+    ++counters_.starts;
+    ++house.life;
+    note(fmt::format("n{} starts with {} cores", id.value(), house.cores));
+    house.process = std::make_unique<io::SimProcess>(world, id, house.cores);
+    house.node = std::make_unique<Node>(house.process->reactors(), config_of(id), 4711);
+    house.seen.assign(options_.shards, {});
+    house.process->reactor().spawn(start_node(house.node.get(), &house.report));
+}
+
+void SimCluster::start_all() {
+    for (const NodeId node : nodes_) start(node);
+}
+
+bool SimCluster::stop(NodeId id, Duration limit) {
+    House& house = houses_.at(id);
+    note(fmt::format("n{} stops", id.value()));
+    bool stopped = false;
+    house.process->reactor().spawn(stop_node(house.node.get(), &stopped));
+    const bool ended = play_until([&] { return stopped; }, limit);
+    house.ready = false;
+    if (ended) house.node.reset();
+    clear(house);
+    return ended;
+}
+
+void SimCluster::crash(NodeId id, io::Crash kind) {
+    House& house = houses_.at(id);
+    if (house.process == nullptr) return;
+    note(fmt::format("n{} ends", id.value()));
+    house.process->kill(kind);
+    clear(house);
+}
+
+void SimCluster::replace_disk(NodeId id) {
+    world.wipe_disk(id);
+    world.disk(id).make_directory("kv");
+    logs_[id].forget();
+    houses_.at(id).wiped = true;
+    note(fmt::format("n{} has an empty disk", id.value()));
+}
+
+bool SimCluster::up(NodeId id) {
+    House& house = houses_.at(id);
+    look_for_start(id, house);
+    return house.process != nullptr && !house.process->dead() && house.ready;
+}
+
+// --- time ----------------------------------------------------------------------------------------
+
+void SimCluster::play(Duration time) {
+    static_cast<void>(play_until([] { return false; }, time));
+}
+
+bool SimCluster::play_until(const std::function<bool()>& done, Duration limit) {
+    return world.run_until(
+        [&] {
+            look();
+            return done();
+        },
+        limit);
+}
+
+// --- leaders -------------------------------------------------------------------------------------
+
+const consensus::Raft& SimCluster::raft(const House& house, ShardId shard) const {
+    // Shard i is on core i modulo cores (engine/replica/placement.h).
+    ReplicaSet& replicas = house.node->replicas(shard.value() % house.cores);
+    return std::as_const(replicas).replica(shard).group().raft();
+}
+
+std::optional<NodeId> SimCluster::leader(ShardId shard) {
+    std::optional<NodeId> found;
+    Term term;
+    for (auto& [id, house] : houses_) {
+        if (!up(id)) continue;
+        const consensus::Raft& group = raft(house, shard);
+        if (!group.ready() || group.term() < term) continue;
+        found = id;
+        term = group.term();
+    }
+    return found;
+}
+
+std::optional<NodeId> SimCluster::await_leader(ShardId shard, Duration limit) {
+    static_cast<void>(play_until([&] { return leader(shard).has_value(); }, limit));
+    return leader(shard);
+}
+
+std::optional<NodeId> SimCluster::await_other_leader(ShardId shard, NodeId but, Duration limit) {
+    const auto other = [&] {
+        const auto now = leader(shard);
+        return now && *now != but;
+    };
+    if (!play_until(other, limit)) return std::nullopt;
+    return leader(shard);
+}
+
+bool SimCluster::await_leaders(Duration limit) {
+    return play_until(
+        [&] {
+            for (std::uint16_t i = 0; i < options_.shards; ++i) {
+                if (!leader(ShardId(i))) return false;
+            }
+            return true;
+        },
+        limit);
+}
+
+// --- the network ---------------------------------------------------------------------------------
+
+std::uint32_t SimCluster::isolate(NodeId node) {
+    note(fmt::format("n{} is cut off", node.value()));
+    return cut(io::isolate(nodes_, {node}));
+}
+
+std::uint32_t SimCluster::split(const io::SimNodes& left, const io::SimNodes& right) {
+    note("the network is split");
+    return cut(io::split(left, right));
+}
+
+bool SimCluster::settle(Duration limit) {
+    const auto equal = [&] {
+        for (std::uint16_t i = 0; i < options_.shards; ++i) {
+            if (!leader(ShardId(i))) return false;
+            std::optional<Index> applied;
+            for (auto& [id, house] : houses_) {
+                if (house.wiped) continue;
+                if (!up(id)) return false;
+                const consensus::Raft& group = raft(house, ShardId(i));
+                if (group.applied_index() != group.last().index) return false;
+                if (applied && *applied != group.applied_index()) return false;
+                applied = group.applied_index();
+            }
+        }
+        return true;
+    };
+    return play_until(equal, limit);
+}
+
+// --- oracles -------------------------------------------------------------------------------------
+
+void SimCluster::note(std::string text) {
+    events_.push_back(at_time(world.now()) + " " + std::move(text));
+    if (trace) fmt::print("{}\n", events_.back());
+    if (events_.size() > events_max) events_.pop_front();
+}
+
+void SimCluster::complain(std::string oracle, std::string text) {
+    if (wrong_) return;
+    note(oracle + ": " + text);
+    if (oracle == "liveness") note_groups();
+    wrong_ = Wrong{std::move(oracle), std::move(text), world.now()};
+}
+
+void SimCluster::refresh(NodeId node) {
+    logs_[node].refresh(world.disk(node), options_.config.node.data_dir + "/wal");
+    if (!logs_[node].two_votes().empty())
+        complain("one vote", fmt::format("n{} {}", node.value(), logs_[node].two_votes()));
+}
+
+void SimCluster::on_sent(NodeId id, const Message& message) {
+    ++counters_.messages;
+    const auto* const reply = std::get_if<AppendReply>(&message.body);
+    Term match_term;
+    if (reply != nullptr && !reply->rejected) {
+        const ShardId shard(static_cast<std::uint16_t>(message.group.value() - 1));
+        const consensus::Raft& group = raft(houses_.at(id), shard);
+        const bool there =
+            reply->match > group.compacted().index && reply->match <= group.last().index;
+        if (there) match_term = group.term_at(reply->match);
+    }
+    if (!broken_promise(message, match_term, logs_[id])) return;
+    refresh(id);
+    if (auto wrong = broken_promise(message, match_term, logs_[id]))
+        complain("persist before send", std::move(*wrong));
+}
+
+void SimCluster::look_for_start(NodeId id, House& house) {
+    if (house.ready || house.process == nullptr || house.process->dead()) return;
+    if (house.taps.empty() && house.node->listening()) {
+        for (std::size_t core = 0; core < house.cores; ++core) {
+            ReplicaSet& replicas = house.node->replicas(core);
+            if (replicas.sender() == nullptr) continue;  // alone
+            house.taps.push_back(std::make_unique<Tap>(*this, id, *replicas.sender()));
+            replicas.set_sender(house.taps.back().get());
+        }
+    }
+    if (!house.report) return;
+    if (!*house.report) {
+        if (!house.wiped) {
+            complain("start", fmt::format("n{} does not start: {}", id.value(),
+                                          house.report->error().text()));
+        }
+        return;
+    }
+    house.ready = true;
+    note(fmt::format("n{} has started", id.value()));
+}
+
+void SimCluster::look() {
+    for (auto& [id, house] : houses_) {
+        if (house.process == nullptr || house.process->dead()) continue;
+        look_for_start(id, house);
+        if (house.ready) look_at(id, house);
+    }
+    if (world.now() < next_check_) return;
+    next_check_ = world.now() + check_period;
+    look_at_liveness();
+}
+
+void SimCluster::look_at(NodeId id, House& house) {
+    if (house.node->failure()) {
+        complain("node",
+                 fmt::format("n{} has failed: {}", id.value(), house.node->failure()->text()));
+    }
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        const ShardId shard(i);
+        const consensus::Raft& group = raft(house, shard);
+        const Seen now{group.role(), group.term(), group.commit(), group.applied_index(),
+                       group.last()};
+        Seen& seen = house.seen[i];
+        if (now == seen) continue;
+        if (now.role != seen.role &&
+            (now.role == consensus::Role::leader || seen.role == consensus::Role::leader)) {
+            note(fmt::format("n{} {} shard {} in term {}", id.value(), name_of(now.role), i,
+                             now.term.value()));
+        }
+        seen = now;
+        const GroupId number = group.options().group;
+        const Index before = invariants_.committed(number).index;
+        if (auto wrong = invariants_.observe(facts(id, house, shard)))
+            complain("raft", std::move(*wrong));
+        const Index after = invariants_.committed(number).index;
+        for (Index index = before.next(); index <= after; index = index.next()) {
+            const Term term = invariants_.term_of_committed(number, index);
+            if (term.value() == 0) continue;  // known from its other side only
+            if (auto wrong = durability_.committed(number, {term, index}))
+                complain("durability", std::move(*wrong));
+        }
+    }
+}
+
+void SimCluster::note_groups() {
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        for (const auto& [id, house] : houses_) {
+            if (!house.ready || house.process->dead()) continue;
+            const consensus::Raft& group = raft(house, ShardId(i));
+            std::string text = fmt::format(
+                "shard {} n{} {} in term {}: last {} durable {} commit {} applied {} in memory "
+                "from {} compacted {}",
+                i, id.value(), name_of(group.role()), group.term().value(),
+                group.last().index.value(), group.durable().index.value(), group.commit().value(),
+                group.applied_index().value(), group.in_memory().value(),
+                group.compacted().index.value());
+            for (const consensus::Progress& follower : group.followers()) {
+                text += fmt::format("; n{} match {} next {} state {}", follower.node.value(),
+                                    follower.match.value(), follower.next.value(),
+                                    static_cast<int>(follower.state));
+            }
+            note(std::move(text));
+        }
+    }
+}
+
+GroupFacts SimCluster::facts(NodeId id, const House& house, ShardId shard) const {
+    const consensus::Raft* const group = &raft(house, shard);
+    GroupFacts facts;
+    facts.node = id;
+    facts.life = house.life;
+    facts.group = group->options().group;
+    facts.role = group->role();
+    facts.term = group->term();
+    facts.commit = group->commit();
+    facts.applied = group->applied_index();
+    facts.compacted = group->compacted().index;
+    facts.last = group->last();
+    facts.term_at = [group](Index index) { return group->term_at(index); };
+    const Store* const store = &house.node->store(shard);
+    facts.digest = [store] { return store->digest(); };
+    return facts;
+}
+
+void SimCluster::acknowledged(std::string_view key, std::string_view value) {
+    if (auto wrong = durability_.acknowledged(key, value))
+        complain("durability", std::move(*wrong));
+}
+
+void SimCluster::check_logs() {
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        std::vector<GroupFacts> all;
+        for (auto& [id, house] : houses_) {
+            if (up(id)) all.push_back(facts(id, house, ShardId(i)));
+        }
+        for (std::size_t a = 0; a < all.size(); ++a) {
+            for (std::size_t b = a + 1; b < all.size(); ++b) {
+                if (auto wrong = RaftInvariants::check_logs(all[a], all[b]))
+                    complain("raft", std::move(*wrong));
+            }
+        }
+    }
+}
+
+void SimCluster::check_nothing_lost() {
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        for (auto& [id, house] : houses_) {
+            if (!up(id)) continue;
+            const consensus::Raft& group = raft(house, ShardId(i));
+            const LogPosition committed = invariants_.committed(group.options().group);
+            const bool covered = committed.index <= group.compacted().index;
+            const bool there = committed.index <= group.applied_index() &&
+                               (covered || group.term_at(committed.index) == committed.term);
+            if (there) continue;
+            complain("nothing lost",
+                     fmt::format("n{} shard {}: entry {} was committed, applied is {}", id.value(),
+                                 i, committed.index.value(), group.applied_index().value()));
+        }
+    }
+}
+
+void SimCluster::watch(FaultPlayer* player, Duration limit) {
+    player_ = player;
+    liveness_ = Liveness(options_.shards, limit);
+}
+
+void SimCluster::look_at_liveness() {
+    check_logs();
+    if (player_ == nullptr) return;
+    const auto majority = player_->majority();
+    const Instant now = world.now();
+    // Also one outside of the majority that has been healthy for longest: a leader that no majority
+    // hears is none for long.
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        if (leader(ShardId(i))) liveness_.led(ShardId(i), now);
+    }
+    std::optional<Instant> since;
+    if (majority) since = majority->since;
+    if (auto wrong = liveness_.check(since, now)) complain("liveness", std::move(*wrong));
+}
+
+SimCluster::Counters SimCluster::counters() const {
+    Counters counters = counters_;
+    counters.elections = invariants_.elections();
+    counters.durability_checks = durability_.checks();
+    return counters;
+}
+
+}  // namespace kv::sim

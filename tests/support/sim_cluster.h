@@ -1,0 +1,177 @@
+#pragma once
+
+/// SimCluster: n whole nodes in one simulated world, each with its own disk, and a machine for
+/// clients; the words of which scenes are made; and everything that the oracles look at, after each
+/// event of the world. The first thing that is wrong is kept (wrong()); the world goes on.
+///
+/// Its calls let the world run, so they are made from outside of any turn.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/node/node.h"
+#include "io/sim/sim_partition.h"
+#include "io/sim/sim_process.h"
+#include "tests/support/fault_player.h"
+#include "tests/support/oracles/ack_durability.h"
+#include "tests/support/oracles/durable_log.h"
+#include "tests/support/oracles/liveness.h"
+#include "tests/support/oracles/raft_invariants.h"
+
+namespace kv::sim {
+
+struct ClusterOptions {
+    std::uint64_t seed = 1;
+    std::uint16_t nodes = 3;
+    std::uint16_t cores = 1;  ///< of each first process
+    std::uint16_t shards = 4;
+    io::SimKnobs knobs;
+    /// What every node has in its file, but for its id, its addresses and the list of nodes.
+    Config config;
+};
+
+/// Small segments and values.
+Config cluster_config();
+
+class SimCluster final : public FaultHost {
+public:
+    static constexpr NodeId client_node{100};
+    static constexpr std::uint16_t client_port = 6379;
+    static constexpr std::uint16_t peer_port = 7001;
+
+    explicit SimCluster(ClusterOptions options);
+    ~SimCluster();
+
+    const io::SimNodes& nodes() const noexcept { return nodes_; }
+    std::uint16_t shards() const noexcept { return options_.shards; }
+    std::vector<io::Endpoint> endpoints() const;
+    io::SimProcess& clients() noexcept { return clients_; }
+
+    // Time. The oracles look after every event.
+    void play(Duration time);
+    bool play_until(const std::function<bool()>& done, Duration limit);
+
+    // Processes.
+    void start(NodeId node, std::uint16_t cores = 0);
+    void start_all();
+    /// An orderly stop, and the end of the process.
+    bool stop(NodeId node, Duration limit = 60s);
+    void crash(NodeId node, io::Crash kind = io::Crash::process) override;
+    void restart(NodeId node, std::uint16_t cores) override { start(node, cores); }
+    void replace_disk(NodeId node) override;
+    /// A process runs there, and its start has succeeded.
+    bool up(NodeId node);
+    Node& node(NodeId node) { return *houses_.at(node).node; }
+    std::uint16_t cores(NodeId node) const { return houses_.at(node).cores; }
+
+    // Leaders.
+    /// Who leads `shard` and may take writes, of several the one with the highest term.
+    std::optional<NodeId> leader(ShardId shard);
+    std::optional<NodeId> await_leader(ShardId shard, Duration limit = 30s);
+    /// Each shard has a leader.
+    bool await_leaders(Duration limit = 30s);
+    /// Another one than `but`.
+    std::optional<NodeId> await_other_leader(ShardId shard, NodeId but, Duration limit = 30s);
+
+    // The network, without the machine of the clients.
+    std::uint32_t isolate(NodeId node);
+    std::uint32_t split(const io::SimNodes& left, const io::SimNodes& right);
+    std::uint32_t cut(io::SimPairs pairs) { return world.network().cut(std::move(pairs)); }
+    void heal() { world.network().heal(); }
+
+    /// Every node is up and has applied the same, and nothing is under way.
+    bool settle(Duration limit = 60s);
+
+    // What the oracles know.
+    struct Wrong {
+        std::string oracle;
+        std::string text;
+        Instant at{};
+    };
+    const std::optional<Wrong>& wrong() const noexcept { return wrong_; }
+    void complain(std::string oracle, std::string text);
+    /// A client was told that its put is done.
+    void acknowledged(std::string_view key, std::string_view value);
+    /// Compares the logs of all nodes.
+    void check_logs();
+    /// Whether what was ever committed is there, on every node; after settle().
+    void check_nothing_lost();
+    /// With faults: watches liveness by its books. Null: not.
+    void watch(FaultPlayer* player, Duration limit);
+
+    struct Counters {
+        std::uint64_t starts = 0;
+        std::uint64_t elections = 0;
+        std::uint64_t durability_checks = 0;
+        std::uint64_t messages = 0;  ///< between nodes
+    };
+    Counters counters() const;
+
+    /// What happened last, a line each; all of it, as it happens, with `trace`.
+    const std::deque<std::string>& events() const noexcept { return events_; }
+    void note(std::string text);
+    bool trace = false;
+
+    io::SimWorld world;
+
+private:
+    static constexpr std::size_t events_max = 120;
+
+    /// What was seen of one group at the last look.
+    struct Seen {
+        consensus::Role role = consensus::Role::follower;
+        Term term;
+        Index commit;
+        Index applied;
+        LogPosition last;
+        bool operator==(const Seen&) const = default;
+    };
+    struct Tap;
+    struct House {
+        std::unique_ptr<io::SimProcess> process;
+        std::unique_ptr<Node> node;
+        std::optional<Result<StartReport>> report;
+        std::vector<std::unique_ptr<Tap>> taps;  ///< by core
+        std::vector<Seen> seen;                  ///< by shard
+        std::uint64_t life = 0;
+        std::uint16_t cores = 1;
+        bool ready = false;  ///< its groups may be looked at
+        bool wiped = false;
+    };
+
+    static io::SimWorld& with_nodes(io::SimWorld& world, const ClusterOptions& options);
+    static io::Task<void> start_node(Node* node, std::optional<Result<StartReport>>* report);
+    static io::Task<void> stop_node(Node* node, bool* stopped);
+    Config config_of(NodeId node) const;
+    void clear(House& house);
+    void look();
+    void look_at(NodeId id, House& house);
+    void look_for_start(NodeId id, House& house);
+    void look_at_liveness();
+    const consensus::Raft& raft(const House& house, ShardId shard) const;
+    /// What each node holds of the groups, a line each, among the events.
+    void note_groups();
+    GroupFacts facts(NodeId id, const House& house, ShardId shard) const;
+    void on_sent(NodeId id, const Message& message);
+    void refresh(NodeId node);
+
+    ClusterOptions options_;
+    io::SimNodes nodes_;
+    io::SimProcess clients_;
+    std::map<NodeId, House> houses_;
+    std::map<NodeId, DurableLog> logs_;
+    RaftInvariants invariants_;
+    AckDurability durability_;
+    Liveness liveness_;
+    FaultPlayer* player_ = nullptr;
+    Instant next_check_{};
+    std::optional<Wrong> wrong_;
+    std::deque<std::string> events_;
+    Counters counters_;
+};
+
+}  // namespace kv::sim

@@ -1,0 +1,212 @@
+// Oracles that never object prove nothing: each is shown facts that are wrong, and facts that are
+// right.
+
+#include <gtest/gtest.h>
+
+#include "proto/command_codec.h"
+#include "tests/support/oracles/ack_durability.h"
+#include "tests/support/oracles/liveness.h"
+#include "tests/support/oracles/persist_before_send.h"
+#include "tests/support/oracles/raft_invariants.h"
+
+namespace kv::sim {
+namespace {
+
+using consensus::Role;
+
+constexpr GroupId group{1};
+constexpr NodeId n1{1};
+constexpr NodeId n2{2};
+constexpr NodeId n3{3};
+
+/// A node whose log has these terms, from entry 1 on.
+GroupFacts facts(NodeId node, Role role, std::uint64_t term, std::vector<std::uint64_t> log,
+                 std::uint64_t commit) {
+    GroupFacts out;
+    out.node = node;
+    out.life = 1;
+    out.group = group;
+    out.role = role;
+    out.term = Term(term);
+    out.commit = Index(commit);
+    if (!log.empty()) out.last = {Term(log.back()), Index(log.size())};
+    out.term_at = [log = std::move(log)](Index index) {
+        return index.value() == 0 ? Term() : Term(log.at(index.value() - 1));
+    };
+    return out;
+}
+
+TEST(RaftInvariants, OneLeaderInATerm) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::leader, 2, {1}, 0)), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n1, Role::leader, 2, {1, 2}, 0)), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n2, Role::leader, 3, {1}, 0)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n3, Role::leader, 2, {1}, 0)), std::nullopt);
+}
+
+TEST(RaftInvariants, ALeaderHasWhatWasCommitted) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::leader, 2, {1, 2, 2}, 3)), std::nullopt);
+    EXPECT_EQ(oracle.committed(group), (LogPosition{Term(2), Index(3)}));
+    EXPECT_EQ(oracle.observe(facts(n2, Role::leader, 3, {1, 2, 2, 3}, 1)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n3, Role::leader, 4, {1, 2}, 1)), std::nullopt);
+    // Another entry there is as bad as none.
+    RaftInvariants second;
+    EXPECT_EQ(second.observe(facts(n1, Role::leader, 2, {1, 2}, 2)), std::nullopt);
+    EXPECT_NE(second.observe(facts(n3, Role::leader, 4, {1, 3}, 1)), std::nullopt);
+}
+
+TEST(RaftInvariants, AnOldLeaderNeedNotHaveWhatALaterOneCommitted) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::leader, 5, {1, 5}, 2)), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n3, Role::leader, 4, {1, 4}, 1)), std::nullopt);
+}
+
+TEST(RaftInvariants, CommittedIsTheSameEverywhere) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::follower, 2, {1, 2}, 2)), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n2, Role::follower, 3, {1, 3}, 1)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n2, Role::follower, 3, {1, 3}, 2)), std::nullopt);
+}
+
+TEST(RaftInvariants, TermAndCommitDoNotFallWithinALife) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::follower, 2, {1, 2}, 2)), std::nullopt);
+    GroupFacts again = facts(n1, Role::follower, 2, {1, 2}, 1);
+    again.life = 2;  // commit is not durable
+    EXPECT_EQ(oracle.observe(again), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n2, Role::follower, 2, {1, 2}, 2)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n2, Role::follower, 2, {1, 2}, 1)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n2, Role::follower, 1, {1, 2}, 2)), std::nullopt);
+}
+
+TEST(RaftInvariants, EqualAppliedEqualStores) {
+    RaftInvariants oracle;
+    GroupFacts one = facts(n1, Role::follower, 2, {1, 2}, 2);
+    one.applied = Index(2);
+    one.digest = [] { return std::uint64_t{7}; };
+    GroupFacts other = facts(n2, Role::follower, 2, {1, 2}, 2);
+    other.applied = Index(1);
+    other.digest = [] { return std::uint64_t{8}; };
+    EXPECT_EQ(oracle.observe(one), std::nullopt);
+    EXPECT_EQ(oracle.observe(other), std::nullopt);
+    other.applied = Index(2);
+    EXPECT_NE(oracle.observe(other), std::nullopt);
+}
+
+TEST(RaftInvariants, LogsThatAgreeAgreeBefore) {
+    const GroupFacts log = facts(n1, Role::follower, 3, {1, 2, 2, 3}, 0);
+    EXPECT_EQ(RaftInvariants::check_logs(log, facts(n2, Role::follower, 3, {1, 2, 2}, 0)),
+              std::nullopt);
+    EXPECT_EQ(RaftInvariants::check_logs(log, facts(n2, Role::follower, 4, {1, 2, 4, 4}, 0)),
+              std::nullopt);
+    EXPECT_NE(RaftInvariants::check_logs(log, facts(n2, Role::follower, 3, {1, 1, 2}, 0)),
+              std::nullopt);
+}
+
+TEST(Liveness, NoLeaderForTooLongWithAHealthyMajority) {
+    Liveness oracle(2, 5s);
+    const Instant begin{};
+    oracle.led(ShardId(0), begin + 1s);
+    oracle.led(ShardId(1), begin + 10s);
+    EXPECT_EQ(oracle.check(std::nullopt, begin + 11s), std::nullopt);
+    EXPECT_EQ(oracle.check(begin + 8s, begin + 11s), std::nullopt);
+    EXPECT_NE(oracle.check(begin + 1s, begin + 11s), std::nullopt);
+}
+
+// What a disk holds, record by record.
+
+void take(DurableLog& log, wal::RecordKind kind, std::string_view payload) {
+    wal::Record record;
+    record.kind = kind;
+    record.group = group;
+    record.payload = as_bytes(payload);
+    log.take(record);
+}
+
+void take_state(DurableLog& log, std::uint64_t term, NodeId vote) {
+    std::string payload(hard_state_bytes, '\0');
+    encode_hard_state({Term(term), vote, Index()},
+                      {reinterpret_cast<std::byte*>(payload.data()), payload.size()});
+    take(log, wal::RecordKind::hard_state, payload);
+}
+
+void take_put(DurableLog& log, std::uint64_t term, std::uint64_t index, std::string_view value) {
+    std::string entry(entry_header_bytes, '\0');
+    Command command;
+    command.key = "k";
+    command.value = value;
+    encode_command(entry, command);
+    seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, group, Term(term),
+               Index(index), 0, EntryKind::commands);
+    take(log, wal::RecordKind::entries, entry);
+}
+
+TEST(DurableLog, KnowsEntriesVotesAndSnapshots) {
+    DurableLog log;
+    EXPECT_EQ(log.term(group), Term());
+    take_state(log, 3, n2);
+    take_put(log, 3, 7, "v");
+    EXPECT_EQ(log.term(group), Term(3));
+    EXPECT_TRUE(log.voted(group, Term(3), n2));
+    EXPECT_FALSE(log.voted(group, Term(3), n1));
+    EXPECT_TRUE(log.holds(group, {Term(3), Index(7)}));
+    EXPECT_FALSE(log.holds(group, {Term(2), Index(7)}));
+    EXPECT_FALSE(log.holds(GroupId(2), {Term(3), Index(7)}));
+    EXPECT_TRUE(log.holds_put("k", "v"));
+    EXPECT_FALSE(log.holds_put("k", "w"));
+    EXPECT_EQ(log.two_votes(), "");
+    std::string reset(16, '\0');
+    reset[0] = 9;  // entries up to 9
+    take(log, wal::RecordKind::log_reset, reset);
+    EXPECT_TRUE(log.holds(group, {Term(1), Index(9)}));
+    EXPECT_FALSE(log.holds(group, {Term(1), Index(10)}));
+    take_state(log, 3, n1);
+    EXPECT_NE(log.two_votes(), "");
+}
+
+TEST(AckDurability, AMajorityOfDisks) {
+    const io::SimNodes nodes{n1, n2, n3};
+    std::map<NodeId, DurableLog> logs;
+    std::map<NodeId, int> looks;
+    AckDurability oracle(nodes, logs, [&](NodeId node) { ++looks[node]; });
+    take_put(logs[n1], 1, 2, "v");
+    EXPECT_NE(oracle.acknowledged("k", "v"), std::nullopt);
+    EXPECT_NE(oracle.committed(group, {Term(1), Index(2)}), std::nullopt);
+    take_put(logs[n3], 1, 2, "v");
+    EXPECT_EQ(oracle.acknowledged("k", "v"), std::nullopt);
+    EXPECT_EQ(oracle.committed(group, {Term(1), Index(2)}), std::nullopt);
+    EXPECT_EQ(looks[n1], 0);  // its log said enough
+    EXPECT_GT(looks[n2], 0);
+}
+
+Message message(MessageBody body, std::uint64_t term) {
+    Message out;
+    out.group = group;
+    out.from = n1;
+    out.to = n2;
+    out.term = Term(term);
+    out.body = std::move(body);
+    return out;
+}
+
+TEST(PersistBeforeSend, WhatIsPromisedIsDurable) {
+    DurableLog log;
+    take_state(log, 2, n2);
+    take_put(log, 2, 5, "v");
+    const auto broken = [&](MessageBody body, std::uint64_t term, std::uint64_t match_term = 2) {
+        return broken_promise(message(std::move(body), term), Term(match_term), log).has_value();
+    };
+    EXPECT_FALSE(broken(VoteReply{false, true}, 2));
+    EXPECT_TRUE(broken(VoteReply{false, true}, 3));
+    EXPECT_FALSE(broken(VoteReply{true, true}, 3));  // a pre-vote
+    EXPECT_TRUE(broken(VoteRequest{}, 2));           // voted for n2, not for itself
+    EXPECT_FALSE(broken(AppendReply{false, Index(5), {}}, 2));
+    EXPECT_TRUE(broken(AppendReply{false, Index(6), {}}, 2));
+    EXPECT_TRUE(broken(AppendReply{false, Index(5), {}}, 2, 1));  // another entry's place
+    EXPECT_FALSE(broken(AppendReply{true, Index(6), {}}, 2));
+    EXPECT_TRUE(broken(HeartbeatReply{}, 3));
+}
+
+}  // namespace
+}  // namespace kv::sim
