@@ -21,6 +21,8 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       placement_(options_.shards, options_.cores),
       wal_(reactor, options_.wal, *this),
       snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
+      index_(options_.shards),
+      fetcher_(reactor, wal_, index_, *this),
       apply_timer_(*this),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
@@ -34,7 +36,8 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         if (placement_.core_of(ShardId(i)) != options_.core) continue;
         raft.group = Placement::group_of(ShardId(i));
-        reactor_.backend().fill_entropy({reinterpret_cast<std::byte*>(&raft.seed), sizeof raft.seed});
+        reactor_.backend().fill_entropy(
+            {reinterpret_cast<std::byte*>(&raft.seed), sizeof raft.seed});
         replicas_[i] = std::make_unique<Replica>(raft, log_store, owner, slab_,
                                                  options_.hash_secret, wal_.record_bytes_max());
         own_.push_back(replicas_[i].get());
@@ -78,11 +81,13 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     // Snapshots may rotate the log from here on.
     opened_segment_ = wal_.current_segment();
     snapshots_.start();
+    fetcher_.start();
     co_return std::move(recovered.report);
 }
 
 io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
+    co_await fetcher_.stop();
     co_await snapshots_.stop();
     // What cannot be written while the disk is full was promised to nobody.
     while (pending() != 0 && !failed_ && !wal_.stuck()) {
@@ -225,7 +230,13 @@ void ReplicaSet::reset(GroupId group, LogPosition position) noexcept {
     std::byte bytes[16];
     store_le<std::uint64_t>(bytes, position.index.value());
     store_le<std::uint64_t>(bytes + 8, position.term.value());
+    Staged staged;
+    const bool known = placement_.shard_of(group, staged.shard);
+    KV_ASSERT(known);
     staged_last_ = wal_.stage(wal::RecordKind::log_reset, group, bytes);
+    staged.ticket = staged_last_;
+    staged.reset = true;
+    staged_.push_back(staged);
 }
 
 void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
@@ -258,7 +269,20 @@ void ReplicaSet::send(const Message& message) noexcept {
     if (sender_ != nullptr) sender_->send(message);
 }
 
-void ReplicaSet::fetch(GroupId, const consensus::Fetch&) noexcept {}
+void ReplicaSet::fetch(GroupId group, const consensus::Fetch& fetch) noexcept {
+    ShardId shard;
+    const bool known = placement_.shard_of(group, shard);
+    KV_ASSERT(known);
+    fetcher_.ask(shard, fetch);
+}
+
+void ReplicaSet::on_fetched(ShardId shard, const consensus::Fetch& fetch,
+                            std::span<const Entry> entries) noexcept {
+    if (failed_) return;
+    Replica& replica = mutable_replica(shard);
+    replica.group().fetched(fetch.to, fetch.number, entries, reactor_.now());
+    touch(replica);
+}
 
 void ReplicaSet::send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept {}
 
@@ -277,13 +301,25 @@ void ReplicaSet::on_role_changed(GroupId group) noexcept {
 
 // --- WAL client ----------------------------------------------------------------------------------
 
+void ReplicaSet::on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept {
+    for (; placed_ < staged_.size() && staged_[placed_].ticket <= ticket; ++placed_) {
+        staged_[placed_].place = place;
+    }
+}
+
 /// Retention hears of entries at once, while the log says which segment they are in; the store may
 /// have them later.
 void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
     while (!staged_.empty() && staged_.front().ticket <= ticket) {
         const Staged staged = staged_.front();
         staged_.pop_front();
+        --placed_;
+        if (staged.reset) {
+            index_.reset(staged.shard);
+            snapshots_.log_reset(staged.shard);
+        }
         if (staged.index.value() != 0) {
+            index_.entry(staged.shard, staged.index, staged.place);
             snapshots_.entry_durable(staged.shard, staged.index, staged.bytes);
         }
         if (staged.mark.number == 0) continue;
@@ -335,6 +371,7 @@ void ReplicaSet::stage_rotation() noexcept {
         stage_hard_state(replica->group().id(), replica->group().raft().kept_state());
     }
     snapshots_.on_rotation();
+    index_.released(wal_.first_segment());
 }
 
 void ReplicaSet::on_failed(const Error& error) noexcept {
@@ -373,6 +410,7 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
                 const Status recovered = replica.group().recover(entry);
                 if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
                 snapshots_.recovered_entry(shard, entry, segment);
+                index_.entry(shard, entry.index, recovering_);
             }
             return {};
         }
@@ -385,6 +423,8 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
                                        Index(load_le<std::uint64_t>(record.payload.data()))};
             const Status recovered = replica.group().recover(position);
             if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
+            snapshots_.log_reset(shard);
+            index_.reset(shard);
             return {};
         }
     }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
 #include "engine/replica/snapshots.h"
@@ -59,6 +60,7 @@ class ReplicaSet final : private consensus::LogStore,
                          private consensus::GroupOwner,
                          private wal::WalClient,
                          private wal::RecoverySink,
+                         private LogFetcher::Owner,
                          private io::TurnHook {
 public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
@@ -116,6 +118,7 @@ public:
     wal::Wal& log() noexcept { return wal_; }
     /// How far open() has come.
     const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
+    const LogFetcher& fetcher() const noexcept { return fetcher_; }
     SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
     /// Takes a snapshot of every shard of this core. False: that is under way already.
     bool take_snapshots() { return snapshots_.ask_all(); }
@@ -143,13 +146,18 @@ private:
     void on_role_changed(GroupId group) noexcept override;
     // wal::WalClient
     void on_durable(wal::Ticket ticket) noexcept override;
+    void on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept override;
     void stage_rotation() noexcept override;
     void on_failed(const Error& error) noexcept override;
     // wal::RecoverySink
     void on_progress(std::uint64_t bytes_done, std::uint64_t bytes_total) override {
         snapshots_.note_log_read(bytes_done, bytes_total);
     }
+    void on_batch(wal::BatchPlace place) override { recovering_ = place; }
     Status on_record(const wal::Record& record, Lsn lsn, SegmentSeq segment) override;
+    // LogFetcher::Owner
+    void on_fetched(ShardId shard, const consensus::Fetch& fetch,
+                    std::span<const Entry> entries) noexcept override;
     // io::TurnHook
     void at_turn_end() override;
 
@@ -173,6 +181,8 @@ private:
         Index index;                  ///< 0: no entry
         std::uint64_t bytes = 0;      ///< of the entry
         consensus::PersistMark mark;  ///< that is durable with it; number 0: none yet
+        bool reset = false;           ///< the entries before are void
+        wal::BatchPlace place;        ///< once it is durable
     };
 
     io::Reactor& reactor_;
@@ -184,9 +194,13 @@ private:
     std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard; null: of another core
     std::vector<Replica*> own_;                       ///< those that are here
     Snapshots snapshots_;
+    LogIndex index_;
+    LogFetcher fetcher_;
     std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
     std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
     std::deque<Staged> staged_;          ///< in the order of the log
+    std::size_t placed_ = 0;             ///< of these, the first so many have their place
+    wal::BatchPlace recovering_;         ///< the batch that is being recovered
     wal::Ticket staged_last_ = 0;        ///< newest ticket
     std::vector<Replica*> touched_;      ///< with effects of this turn
     std::deque<Replica*> committed_;     ///< with entries to be applied

@@ -15,12 +15,20 @@ void Retention::entry(ShardId shard, Index index, SegmentSeq segment, std::uint6
 
 void Retention::covered_entry(ShardId shard, Index index, SegmentSeq segment) {
     std::deque<Part>& parts = tails_[shard.value()].parts;
+    const Index before(index.value() - 1);
+    for (auto part = parts.rbegin(); part != parts.rend() && part->last > before; ++part) {
+        part->last = before;  // what was there is replaced
+    }
     if (parts.empty() || parts.back().segment < segment) {
         parts.push_back({segment, index});
         return;
     }
-    KV_ASSERT(parts.back().segment == segment && parts.back().last < index);
+    KV_ASSERT(parts.back().segment == segment);
     parts.back().last = index;
+}
+
+void Retention::reset(ShardId shard) {
+    tails_[shard.value()] = {};
 }
 
 void Retention::begun(ShardId shard) {

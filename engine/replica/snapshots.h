@@ -129,6 +129,8 @@ public:
     bool ask_all();
 
     // The log goes on.
+    /// All entries of `shard` so far are void; also at recovery.
+    void log_reset(ShardId shard) { retention_.reset(shard); }
     void entry_durable(ShardId shard, Index index, std::uint64_t bytes);
     void on_durable(wal::Ticket ticket);
     /// Stages the marks of all groups: a new segment begins.
