@@ -287,7 +287,10 @@ io::Task<void> Snapshots::mark_taken() {
     }
     if (durable_ < ticket) co_return;  // the next start finds them
     const std::vector<Taken> marked = std::exchange(taken_, {});
-    for (const Taken& taken : marked) retention_.marked(taken.shard, taken.index);
+    for (const Taken& taken : marked) {
+        retention_.marked(taken.shard, taken.index);
+        replica(taken.shard).group().compacted({taken.term, taken.index});
+    }
     log_.release_before(retention_.first_needed().value_or(log_.current_segment()));
     for (const Taken& taken : marked) co_await remove_older(taken.shard, taken.index);
 }
