@@ -23,6 +23,10 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
       index_(options_.shards),
       fetcher_(reactor, wal_, index_, *this),
+      snapshot_sender_(reactor, wal_, snapshots_, replicas_, *this,
+                       options_.transfer_bytes_per_second),
+      snapshot_receiver_(reactor, snapshots_, replicas_, slab_, options_.hash_secret, options_.node,
+                         *this),
       apply_timer_(*this),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
@@ -82,12 +86,15 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     opened_segment_ = wal_.current_segment();
     snapshots_.start();
     fetcher_.start();
+    snapshot_sender_.start();
     co_return std::move(recovered.report);
 }
 
 io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
     co_await fetcher_.stop();
+    co_await snapshot_sender_.stop();
+    co_await snapshot_receiver_.stop();
     co_await snapshots_.stop();
     // What cannot be written while the disk is full was promised to nobody.
     while (pending() != 0 && !failed_ && !wal_.stuck()) {
@@ -284,9 +291,46 @@ void ReplicaSet::on_fetched(ShardId shard, const consensus::Fetch& fetch,
     touch(replica);
 }
 
-void ReplicaSet::send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept {}
+void ReplicaSet::send_snapshot(GroupId group, const consensus::SnapshotSend& send) noexcept {
+    ShardId shard;
+    const bool known = placement_.shard_of(group, shard);
+    KV_ASSERT(known);
+    snapshot_sender_.ask(shard, send);
+}
 
-void ReplicaSet::receive_snapshot(GroupId, const Message&) noexcept {}
+void ReplicaSet::on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept {
+    if (failed_) return;
+    Replica& replica = mutable_replica(shard);
+    replica.group().snapshot_sent(to, received, reactor_.now());
+    touch(replica);
+}
+
+void ReplicaSet::receive_snapshot(GroupId, const Message& offer) noexcept {
+    snapshot_receiver_.offered(offer);
+}
+
+bool ReplicaSet::wants_snapshot(ShardId shard, Index index) const noexcept {
+    return !failed_ && replica(shard).group().raft().commit() < index;
+}
+
+/// Its file is durable. The mark, and the reset that the group asks for, leave with this turn; a
+/// crash before they are durable is told by what the log holds (Raft::start).
+bool ReplicaSet::install(const SnapshotReceiver::Complete& complete) {
+    if (failed_) return false;
+    Replica& replica = mutable_replica(complete.shard);
+    const snapshot::Head& head = complete.head;
+    const bool taken = replica.group().installed(complete.request, head.time_ms,
+                                                 complete.configuration, reactor_.now());
+    touch(replica);
+    if (!taken) return false;
+    // Entries that were to be applied are in it, or behind it.
+    if (std::exchange(replica.committed, false)) std::erase(committed_, &replica);
+    replica.replaced({head.term, head.index}, *complete.store);
+    snapshots_.installed(complete.shard, head, complete.bytes);
+    note_committed(replica);
+    reclaiming_ = true;
+    return true;
+}
 
 void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept {
     Replica& replica = replica_of(group);

@@ -14,6 +14,8 @@
 #include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
+#include "engine/replica/snapshot_receiver.h"
+#include "engine/replica/snapshot_sender.h"
 #include "engine/replica/snapshots.h"
 #include "engine/wal/recovery.h"
 #include "engine/wal/wal.h"
@@ -34,6 +36,8 @@ struct ReplicaSetOptions {
     wal::WalOptions wal;
     std::string snapshot_directory;  ///< of the node, for all cores; exists
     Retention::Limits snapshot_limits;
+    /// Of a snapshot that is sent to a follower.
+    std::uint64_t transfer_bytes_per_second = SnapshotSender::bytes_per_second_default;
     SnapshotPermit* permit = nullptr;  ///< null: this core is the only one of the node
 };
 
@@ -61,6 +65,8 @@ class ReplicaSet final : private consensus::LogStore,
                          private wal::WalClient,
                          private wal::RecoverySink,
                          private LogFetcher::Owner,
+                         private SnapshotSender::Owner,
+                         private SnapshotReceiver::Owner,
                          private io::TurnHook {
 public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
@@ -77,6 +83,16 @@ public:
     /// Before open(), unless this node is alone.
     void set_sender(PeerSender* sender) noexcept { sender_ = sender; }
 
+    /// How snapshots get to other nodes and from them. Before open(); null: they do not.
+    void set_snapshot_routes(consensus::SnapshotRoutes* routes) noexcept {
+        snapshot_sender_.set_routes(routes);
+        snapshot_receiver_.set_routes(routes);
+    }
+    /// Takes over a connection of purpose `snapshot`, which the acceptor gave to this core. After
+    /// open() and set_snapshot_routes().
+    void adopt_snapshot(std::int32_t fd, const Handshake& theirs) {
+        snapshot_receiver_.adopt(fd, theirs);
+    }
     /// A message of another node to a group of this core.
     void step(const Message& message);
     /// Messages to or from `peer` were lost.
@@ -119,6 +135,8 @@ public:
     /// How far open() has come.
     const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
     const LogFetcher& fetcher() const noexcept { return fetcher_; }
+    const SnapshotSender& snapshot_sender() const noexcept { return snapshot_sender_; }
+    const SnapshotReceiver& snapshot_receiver() const noexcept { return snapshot_receiver_; }
     SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
     /// Takes a snapshot of every shard of this core. False: that is under way already.
     bool take_snapshots() { return snapshots_.ask_all(); }
@@ -158,6 +176,11 @@ private:
     // LogFetcher::Owner
     void on_fetched(ShardId shard, const consensus::Fetch& fetch,
                     std::span<const Entry> entries) noexcept override;
+    // SnapshotSender::Owner, SnapshotReceiver::Owner
+    void on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept override;
+    void on_snapshot_request(const Message& request) override { step(request); }
+    bool wants_snapshot(ShardId shard, Index index) const noexcept override;
+    bool install(const SnapshotReceiver::Complete& complete) override;
     // io::TurnHook
     void at_turn_end() override;
 
@@ -196,6 +219,8 @@ private:
     Snapshots snapshots_;
     LogIndex index_;
     LogFetcher fetcher_;
+    SnapshotSender snapshot_sender_;
+    SnapshotReceiver snapshot_receiver_;
     std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
     std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
     std::deque<Staged> staged_;          ///< in the order of the log

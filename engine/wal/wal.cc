@@ -89,6 +89,10 @@ std::string Wal::path_of(const SegmentFile& file) const {
     return options_.directory + "/" + file.name();
 }
 
+Duration Wal::oldest_write(Instant now) const noexcept {
+    return in_flight_.empty() ? Duration{} : now - in_flight_.front()->begun;
+}
+
 std::optional<std::string> Wal::file_of(SegmentSeq segment) const {
     const auto found = std::ranges::find(position_.log, segment, &WalPosition::File::segment);
     if (found == position_.log.end()) return std::nullopt;

@@ -163,6 +163,8 @@ public:
     /// Writes what is staged and a clean-stop marker, then closes. Nothing is staged any more.
     io::Task<void> stop();
 
+    /// How long the oldest write has been under way.
+    Duration oldest_write(Instant now) const noexcept;
     bool read_only() const noexcept { return no_space_; }
     SyncMode sync_mode() const noexcept { return mode_; }
     /// Memory of all batches: gathering, on their way, and kept to be used again.

@@ -20,6 +20,10 @@ ReplicaNode::ReplicaNode(ReplicaCluster& cluster, NodeId id)
     FailureHandler& failures = *this;
     set_ = std::make_unique<ReplicaSet>(process_.reactor(), cluster.replica_options(id), failures);
     set_->set_sender(this);
+    set_->set_snapshot_routes(this);
+    consensus::PeerBook& book = *this;
+    consensus::PeerAcceptor::Taker& taker = *this;
+    acceptor_ = std::make_unique<consensus::PeerAcceptor>(process_.reactor(), book, taker);
     process_.reactor().spawn(live());
 }
 
@@ -31,7 +35,12 @@ io::Task<void> ReplicaNode::live() {
     Result<wal::RecoveryReport> report = co_await set_->open();
     opened_.emplace();
     if (!report) opened_.emplace(fail(std::move(report.error())));
-    while (*opened_) {
+    if (*opened_) {
+        const io::Endpoint endpoint = *endpoint_of(id_);
+        const Result<io::Endpoint> bound = co_await acceptor_->listen(endpoint);
+        EXPECT_TRUE(bound.has_value());
+    }
+    while (*opened_ && !ending_) {
         while (!inbox_.empty()) {
             const auto [from, bytes] = std::move(inbox_.front());
             inbox_.pop_front();
@@ -43,6 +52,38 @@ io::Task<void> ReplicaNode::live() {
         set_->tick();
         co_await io::SleepAwaiter(process_.reactor(), Duration(1ms));
     }
+}
+
+void ReplicaNode::stop() {
+    ending_ = true;
+    ASSERT_TRUE(process_.run(end(), 1min));
+}
+
+io::Task<void> ReplicaNode::end() {
+    co_await acceptor_->stop();
+    co_await set_->stop();
+}
+
+Handshake ReplicaNode::introduce() noexcept {
+    Handshake own;
+    own.state = NodeState::member;
+    own.cluster = {1, 2};
+    own.node = id_;
+    own.store = {id_.value(), 1};
+    own.boot = cluster_.boots_[id_.value() - 1];
+    return own;
+}
+
+Acquaintance ReplicaNode::know(NodeId node) noexcept {
+    return {true, {node.value(), 1}, 0};
+}
+
+void ReplicaNode::on_refused(const Handshake&, std::uint16_t verdict, bool) noexcept {
+    ADD_FAILURE() << "refused: " << verdict;
+}
+
+std::optional<io::Endpoint> ReplicaNode::endpoint_of(NodeId node) noexcept {
+    return *io::parse_endpoint(fmt::format("10.0.0.{}", node.value()), 7000);
 }
 
 void ReplicaNode::send(const Message& message) noexcept {
@@ -85,6 +126,7 @@ ReplicaSetOptions ReplicaCluster::replica_options(NodeId node) {
     set.wal.segment_bytes = options.segment_bytes;
     set.snapshot_directory = snapshot_directory;
     set.snapshot_limits = options.limits;
+    set.transfer_bytes_per_second = options.transfer_bytes_per_second;
     return set;
 }
 
@@ -95,6 +137,11 @@ void ReplicaCluster::start(std::size_t number) {
 
 void ReplicaCluster::crash(std::size_t number, io::Crash kind) {
     nodes_[number]->process().kill(kind);
+    nodes_[number].reset();
+}
+
+void ReplicaCluster::stop(std::size_t number) {
+    nodes_[number]->stop();
     nodes_[number].reset();
 }
 

@@ -1,13 +1,15 @@
 #pragma once
 
 /// Nodes in the simulator that are a ReplicaSet each, of one core, joined by pipes that carry
-/// messages without a network. For what replicas do with each other and with their disks.
+/// messages without a network; snapshots go over the simulated one. For what replicas do with each
+/// other and with their disks.
 
 #include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "consensus/drive/peer_acceptor.h"
 #include "engine/replica/replica_set.h"
 #include "io/sim/sim_process.h"
 #include "io/sim/sim_world.h"
@@ -17,7 +19,11 @@ namespace kv {
 class ReplicaCluster;
 
 /// One life of one node.
-class ReplicaNode final : private PeerSender, private FailureHandler {
+class ReplicaNode final : private PeerSender,
+                          private FailureHandler,
+                          private consensus::PeerBook,
+                          private consensus::SnapshotRoutes,
+                          private consensus::PeerAcceptor::Taker {
 public:
     ReplicaNode(ReplicaCluster& cluster, NodeId id);
     ~ReplicaNode();
@@ -26,6 +32,8 @@ public:
     io::SimProcess& process() noexcept { return process_; }
     /// Nothing: it is still on its way.
     const std::optional<Status>& opened() const noexcept { return opened_; }
+    /// An orderly end.
+    void stop();
     bool dead() const noexcept { return process_.dead(); }
     bool leads(ShardId shard) const noexcept { return set_->replica(shard).group().ready(); }
     void hear(NodeId from, std::string message) { inbox_.emplace_back(from, std::move(message)); }
@@ -35,13 +43,25 @@ public:
 private:
     void send(const Message& message) noexcept override;
     void on_storage_failed(const Error& error) noexcept override { failure = error; }
+    Handshake introduce() noexcept override;
+    Acquaintance know(NodeId node) noexcept override;
+    void on_met(const Handshake&) noexcept override {}
+    void on_refused(const Handshake&, std::uint16_t verdict, bool) noexcept override;
+    consensus::PeerBook& book() noexcept override { return *this; }
+    std::optional<io::Endpoint> endpoint_of(NodeId node) noexcept override;
+    void take(std::int32_t fd, const Handshake& theirs, CoreId) noexcept override {
+        set_->adopt_snapshot(fd, theirs);
+    }
     io::Task<void> live();
+    io::Task<void> end();
 
     ReplicaCluster& cluster_;
     const NodeId id_;
     io::SimProcess process_;
     std::unique_ptr<ReplicaSet> set_;
+    std::unique_ptr<consensus::PeerAcceptor> acceptor_;
     std::optional<Status> opened_;
+    bool ending_ = false;
     std::deque<std::pair<NodeId, std::string>> inbox_;
 };
 
@@ -53,6 +73,7 @@ public:
         std::uint16_t shards = 1;
         std::uint64_t segment_bytes = std::uint64_t{64} << 10;
         Retention::Limits limits{};
+        std::uint64_t transfer_bytes_per_second = std::uint64_t{64} << 20;
         io::SimKnobs knobs{};
     };
     explicit ReplicaCluster(Options options);
@@ -66,6 +87,7 @@ public:
     /// A life, from recovery on; finished by run_until().
     void start(std::size_t number);
     void crash(std::size_t number, io::Crash kind = io::Crash::process);
+    void stop(std::size_t number);
     /// The messages from and to this node are lost, or not any more.
     void cut(std::size_t number, bool cut) { cut_[number] = cut; }
     bool run_until(const std::function<bool()>& done, Duration limit = 30s) {
