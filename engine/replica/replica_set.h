@@ -1,7 +1,7 @@
 #pragma once
 
 /// ReplicaSet: the replicas of one core and the WAL they share; the only door to them. It carries
-/// the effects of all groups of a turn into one WAL batch and to the peers, and what becomes durable
+/// the effects of all groups of a turn into one WAL batch and to peers, and what becomes durable
 /// back into the groups. Owner core only.
 ///
 ///     propose(), step() ... end of turn: close batches -> entries -> WAL, peers -> durable,

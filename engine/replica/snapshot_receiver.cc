@@ -219,7 +219,11 @@ io::Task<Status> SnapshotReceiver::take(consensus::SnapshotLink* link) {
     KV_CO_CHECK(co_await finish(&asked));
     std::string done;
     encode_snapshot_resume(asked.size, done);
-    co_return co_await link->send(std::move(done));
+    KV_CO_CHECK(co_await link->send(std::move(done)));
+    // The sender closes when it has heard this.
+    const auto end = co_await link->receive();
+    static_cast<void>(end);
+    co_return Status{};
 }
 
 /// Makes room for what comes, unless the front of it is here.

@@ -141,10 +141,14 @@ void Snapshots::note_saved() {
 
 std::optional<Snapshots::File> Snapshots::newest(ShardId shard) const {
     const Shard& state = shards_[shard.value()];
-    const bool there = state.marked.value() != 0 &&
-                       std::ranges::find(state.files, state.marked) != state.files.end();
+    // What was loaded at the start may not be marked yet; the log goes on from it all the same.
+    const bool loaded = state.loaded > state.marked;
+    const LogPosition position = loaded ? LogPosition{state.loaded_term, state.loaded}
+                                        : LogPosition{state.marked_term, state.marked};
+    const bool there = position.index.value() != 0 &&
+                       std::ranges::find(state.files, position.index) != state.files.end();
     if (!there) return std::nullopt;
-    return File{path_of(shard, state.marked), {state.marked_term, state.marked}};
+    return File{path_of(shard, position.index), position};
 }
 
 void Snapshots::ask(ShardId shard) {

@@ -133,7 +133,7 @@ public:
         std::string path;
         LogPosition position;
     };
-    /// The newest file of `shard` that the log relies on; nothing: there is none.
+    /// The newest file of `shard` that the log goes on from; nothing: there is none.
     std::optional<File> newest(ShardId shard) const;
     /// Takes one of `shard` soon.
     void ask(ShardId shard);
