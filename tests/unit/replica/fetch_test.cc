@@ -127,9 +127,9 @@ TEST(LogFetch, AGroupKnowsWhatItsLogBeginsWith) {
                             .segment_bytes = std::uint64_t{256} << 10,
                             .limits = {.log_bytes = std::uint64_t{128} << 10, .entries = 0}});
     cluster.start(0);
-    write(cluster, 0, 100);
+    write(cluster, 0, 400);
     const consensus::Raft& raft = cluster.node(0).set().replica(a).group().raft();
-    ASSERT_TRUE(cluster.run_until([&] { return raft.compacted().index > Index(50); }));
+    ASSERT_TRUE(cluster.run_until([&] { return raft.compacted().index > Index(90); }));
     const SnapshotFacts facts = cluster.node(0).set().snapshot_facts();
     EXPECT_LE(raft.compacted().index, facts.shards[0].index);
     EXPECT_LE(raft.compacted().index, raft.applied_index());

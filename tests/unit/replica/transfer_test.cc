@@ -107,7 +107,7 @@ TEST(SnapshotTransfer, AFollowerFarBehindIsInstalledAndGoesOn) {
 
 TEST(SnapshotTransfer, BothSidesGoOnServingMeanwhile) {
     ReplicaCluster::Options slow = options();
-    slow.transfer_bytes_per_second = std::uint64_t{256} << 10;
+    slow.transfer_bytes_per_second = std::uint64_t{1} << 20;
     Behind behind(std::move(slow));
     behind.cluster.start(behind.away);
     ASSERT_TRUE(behind.arriving(1));
