@@ -117,6 +117,16 @@ Status Raft::recover(LogPosition reset) {
 }
 
 Status Raft::start(const Configuration& first, Instant now, Effects& effects) {
+    // A snapshot was installed whose reset is not durable: what the log holds ends before it, or
+    // contradicts it. What a snapshot holds is committed: the log is what is to go.
+    const LogPosition snapshot = log_.compacted();
+    const bool unreset = covered_.index.value() != 0 && log_.last() == snapshot &&
+                         (contradicted_ || covered_.index < snapshot.index);
+    if (unreset) {
+        contradicted_ = false;
+        reset_ = snapshot;
+        unsaved_ = true;
+    }
     if (saved_commit_ > log_.last().index || contradicted_) {
         return fail(
             Errc::damaged,

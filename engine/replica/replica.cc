@@ -117,7 +117,8 @@ void Replica::role_changed() {
     handler_->on_reads_dropped(readers, Errc::no_leader);
 }
 
-void Replica::replaced(LogPosition position) {
+void Replica::replaced(LogPosition position, Store& store) {
+    store_.replace(store);
     // Whether the snapshot holds what was proposed here, nobody can tell.
     while (!proposed_.empty() && proposed_.front().position.index <= position.index) {
         std::vector<Waiter> waiters = std::move(proposed_.front().waiters);

@@ -105,8 +105,8 @@ public:
     void reads_confirmed(const consensus::ReadReady& ready);
     /// The role has changed: reads that were begun as leader are given up.
     void role_changed();
-    /// A snapshot of `position` takes the place of what is stored.
-    void replaced(LogPosition position);
+    /// The store of a snapshot of `position` takes the place of what is stored. `store` is emptied.
+    void replaced(LogPosition position, Store& store);
 
     /// Memory of commands that are not applied yet, and of what is kept for further ones. Costs a
     /// walk over all entries under way.

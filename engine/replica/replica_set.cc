@@ -23,6 +23,12 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
       placement_(options_.shards, options_.cores),
       wal_(reactor, options_.wal, *this),
       snapshots_(reactor, snapshot_options(), placement_, wal_, replicas_),
+      index_(options_.shards),
+      fetcher_(reactor, wal_, index_, *this),
+      snapshot_sender_(reactor, wal_, snapshots_, replicas_, *this,
+                       options_.transfer_bytes_per_second),
+      snapshot_receiver_(reactor, snapshots_, replicas_, slab_, options_.hash_secret, options_.node,
+                         *this),
       apply_timer_(*this),
       progress_(reactor) {
     consensus::LogStore& log_store = *this;
@@ -82,11 +88,16 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     // Snapshots may rotate the log from here on.
     opened_segment_ = wal_.current_segment();
     snapshots_.start();
+    fetcher_.start();
+    snapshot_sender_.start();
     co_return std::move(recovered.report);
 }
 
 io::Task<void> ReplicaSet::stop() {
     stopping_ = true;
+    co_await fetcher_.stop();
+    co_await snapshot_sender_.stop();
+    co_await snapshot_receiver_.stop();
     co_await snapshots_.stop();
     // What cannot be written while the disk is full was promised to nobody.
     const auto waits = [](const Replica* replica) {
@@ -318,7 +329,13 @@ void ReplicaSet::reset(GroupId group, LogPosition position) noexcept {
     std::byte bytes[16];
     store_le<std::uint64_t>(bytes, position.index.value());
     store_le<std::uint64_t>(bytes + 8, position.term.value());
+    Staged staged;
+    const bool known = placement_.shard_of(group, staged.shard);
+    KV_ASSERT(known);
     staged_last_ = wal_.stage(wal::RecordKind::log_reset, group, bytes);
+    staged.ticket = staged_last_;
+    staged.reset = true;
+    staged_.push_back(staged);
 }
 
 void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
@@ -351,11 +368,61 @@ void ReplicaSet::send(const Message& message) noexcept {
     if (sender_ != nullptr) sender_->send(message);
 }
 
-void ReplicaSet::fetch(GroupId, const consensus::Fetch&) noexcept {}
+void ReplicaSet::fetch(GroupId group, const consensus::Fetch& fetch) noexcept {
+    ShardId shard;
+    const bool known = placement_.shard_of(group, shard);
+    KV_ASSERT(known);
+    fetcher_.ask(shard, fetch);
+}
 
-void ReplicaSet::send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept {}
+void ReplicaSet::on_fetched(ShardId shard, const consensus::Fetch& fetch,
+                            std::span<const Entry> entries) noexcept {
+    if (failed_) return;
+    Replica& replica = mutable_replica(shard);
+    replica.group().fetched(fetch.to, fetch.number, entries, reactor_.now());
+    touch(replica);
+}
 
-void ReplicaSet::receive_snapshot(GroupId, const Message&) noexcept {}
+void ReplicaSet::send_snapshot(GroupId group, const consensus::SnapshotSend& send) noexcept {
+    ShardId shard;
+    const bool known = placement_.shard_of(group, shard);
+    KV_ASSERT(known);
+    snapshot_sender_.ask(shard, send);
+}
+
+void ReplicaSet::on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept {
+    if (failed_) return;
+    Replica& replica = mutable_replica(shard);
+    replica.group().snapshot_sent(to, received, reactor_.now());
+    touch(replica);
+}
+
+void ReplicaSet::receive_snapshot(GroupId, const Message& offer) noexcept {
+    snapshot_receiver_.offered(offer);
+}
+
+bool ReplicaSet::wants_snapshot(ShardId shard, Index index) const noexcept {
+    return !failed_ && replica(shard).group().raft().commit() < index;
+}
+
+/// Its file is durable. The mark, and the reset that the group asks for, leave with this turn; a
+/// crash before they are durable is told by what the log holds (Raft::start).
+bool ReplicaSet::install(const SnapshotReceiver::Complete& complete) {
+    if (failed_) return false;
+    Replica& replica = mutable_replica(complete.shard);
+    const snapshot::Head& head = complete.head;
+    const bool taken = replica.group().installed(complete.request, head.time_ms,
+                                                 complete.configuration, reactor_.now());
+    touch(replica);
+    if (!taken) return false;
+    // Entries that were to be applied are in it, or behind it.
+    if (std::exchange(replica.committed, false)) std::erase(committed_, &replica);
+    replica.replaced({head.term, head.index}, *complete.store);
+    snapshots_.installed(complete.shard, head, complete.bytes);
+    note_committed(replica);
+    reclaiming_ = true;
+    return true;
+}
 
 void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept {
     Replica& replica = replica_of(group);
@@ -370,13 +437,25 @@ void ReplicaSet::on_role_changed(GroupId group) noexcept {
 
 // --- WAL client ----------------------------------------------------------------------------------
 
+void ReplicaSet::on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept {
+    for (; placed_ < staged_.size() && staged_[placed_].ticket <= ticket; ++placed_) {
+        staged_[placed_].place = place;
+    }
+}
+
 /// Retention hears of entries at once, while the log says which segment they are in; the store may
 /// have them later.
 void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
     while (!staged_.empty() && staged_.front().ticket <= ticket) {
         const Staged staged = staged_.front();
         staged_.pop_front();
+        --placed_;
+        if (staged.reset) {
+            index_.reset(staged.shard);
+            snapshots_.log_reset(staged.shard);
+        }
         if (staged.index.value() != 0) {
+            index_.entry(staged.shard, staged.index, staged.place);
             snapshots_.entry_durable(staged.shard, staged.index, staged.bytes);
         }
         if (staged.mark.number == 0) continue;
@@ -428,6 +507,7 @@ void ReplicaSet::stage_rotation() noexcept {
         stage_hard_state(replica->group().id(), replica->group().raft().kept_state());
     }
     snapshots_.on_rotation();
+    index_.released(wal_.first_segment());
 }
 
 void ReplicaSet::on_failed(const Error& error) noexcept {
@@ -466,6 +546,7 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
                 const Status recovered = replica.group().recover(entry);
                 if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
                 snapshots_.recovered_entry(shard, entry, segment);
+                index_.entry(shard, entry.index, recovering_);
             }
             return {};
         }
@@ -478,6 +559,8 @@ Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment)
                                        Index(load_le<std::uint64_t>(record.payload.data()))};
             const Status recovered = replica.group().recover(position);
             if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
+            snapshots_.log_reset(shard);
+            index_.reset(shard);
             return {};
         }
     }

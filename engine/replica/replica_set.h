@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "engine/replica/leaders.h"
+#include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
+#include "engine/replica/snapshot_receiver.h"
+#include "engine/replica/snapshot_sender.h"
 #include "engine/replica/snapshots.h"
 #include "engine/wal/recovery.h"
 #include "engine/wal/wal.h"
@@ -35,6 +38,8 @@ struct ReplicaSetOptions {
     wal::WalOptions wal;
     std::string snapshot_directory;  ///< of the node, for all cores; exists
     Retention::Limits snapshot_limits;
+    /// Of a snapshot that is sent to a follower.
+    std::uint64_t transfer_bytes_per_second = SnapshotSender::bytes_per_second_default;
     SnapshotPermit* permit = nullptr;  ///< null: this core is the only one of the node
 };
 
@@ -63,6 +68,9 @@ class ReplicaSet final : private consensus::LogStore,
                          private consensus::GroupOwner,
                          private wal::WalClient,
                          private wal::RecoverySink,
+                         private LogFetcher::Owner,
+                         private SnapshotSender::Owner,
+                         private SnapshotReceiver::Owner,
                          private io::TurnHook {
 public:
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
@@ -85,6 +93,16 @@ public:
     void set_sender(PeerSender* sender) noexcept { sender_ = sender; }
     PeerSender* sender() const noexcept { return sender_; }
 
+    /// How snapshots get to other nodes and from them. Before open(); null: they do not.
+    void set_snapshot_routes(consensus::SnapshotRoutes* routes) noexcept {
+        snapshot_sender_.set_routes(routes);
+        snapshot_receiver_.set_routes(routes);
+    }
+    /// Takes over a connection of purpose `snapshot`, which the acceptor gave to this core. After
+    /// open() and set_snapshot_routes().
+    void adopt_snapshot(std::int32_t fd, const Handshake& theirs) {
+        snapshot_receiver_.adopt(fd, theirs);
+    }
     /// A message of another node to a group of this core.
     void step(const Message& message);
     /// Messages to or from `peer` were lost.
@@ -126,6 +144,9 @@ public:
     wal::Wal& log() noexcept { return wal_; }
     /// How far open() has come.
     const LoadProgress& load_progress() const noexcept { return snapshots_.progress(); }
+    const LogFetcher& fetcher() const noexcept { return fetcher_; }
+    const SnapshotSender& snapshot_sender() const noexcept { return snapshot_sender_; }
+    const SnapshotReceiver& snapshot_receiver() const noexcept { return snapshot_receiver_; }
     SnapshotFacts snapshot_facts() const { return snapshots_.facts(); }
     /// Takes a snapshot of every shard of this core. False: that is under way already.
     bool take_snapshots() { return snapshots_.ask_all(); }
@@ -153,13 +174,23 @@ private:
     void on_role_changed(GroupId group) noexcept override;
     // wal::WalClient
     void on_durable(wal::Ticket ticket) noexcept override;
+    void on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept override;
     void stage_rotation() noexcept override;
     void on_failed(const Error& error) noexcept override;
     // wal::RecoverySink
     void on_progress(std::uint64_t bytes_done, std::uint64_t bytes_total) override {
         snapshots_.note_log_read(bytes_done, bytes_total);
     }
+    void on_batch(wal::BatchPlace place) override { recovering_ = place; }
     Status on_record(const wal::Record& record, Lsn lsn, SegmentSeq segment) override;
+    // LogFetcher::Owner
+    void on_fetched(ShardId shard, const consensus::Fetch& fetch,
+                    std::span<const Entry> entries) noexcept override;
+    // SnapshotSender::Owner, SnapshotReceiver::Owner
+    void on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept override;
+    void on_snapshot_request(const Message& request) override { step(request); }
+    bool wants_snapshot(ShardId shard, Index index) const noexcept override;
+    bool install(const SnapshotReceiver::Complete& complete) override;
     // io::TurnHook
     void at_turn_end() override;
 
@@ -187,6 +218,8 @@ private:
         Index index;                  ///< 0: no entry
         std::uint64_t bytes = 0;      ///< of the entry
         consensus::PersistMark mark;  ///< that is durable with it; number 0: none yet
+        bool reset = false;           ///< the entries before are void
+        wal::BatchPlace place;        ///< once it is durable
     };
 
     io::Reactor& reactor_;
@@ -198,9 +231,15 @@ private:
     std::vector<std::unique_ptr<Replica>> replicas_;  ///< by shard; null: of another core
     std::vector<Replica*> own_;                       ///< those that are here
     Snapshots snapshots_;
+    LogIndex index_;
+    LogFetcher fetcher_;
+    SnapshotSender snapshot_sender_;
+    SnapshotReceiver snapshot_receiver_;
     std::vector<ShardId> open_batches_;  ///< shards with commands of this turn
     std::uint64_t turn_ms_ = 0;          ///< wall time when the first of them opened
     std::deque<Staged> staged_;          ///< in the order of the log
+    std::size_t placed_ = 0;             ///< of these, the first so many have their place
+    wal::BatchPlace recovering_;         ///< the batch that is being recovered
     wal::Ticket staged_last_ = 0;        ///< newest ticket
     std::vector<Replica*> touched_;      ///< with effects of this turn
     std::deque<Replica*> committed_;     ///< with entries to be applied

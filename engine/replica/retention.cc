@@ -15,13 +15,9 @@ void Retention::entry(ShardId shard, Index index, SegmentSeq segment, std::uint6
 
 void Retention::covered_entry(ShardId shard, Index index, SegmentSeq segment) {
     std::deque<Part>& parts = tails_[shard.value()].parts;
-    // It may take the place of another, and of all behind that: what those before it hold is still
-    // needed. A part without any left goes with the one before it.
-    while (!parts.empty() && parts.back().last >= index && parts.back().segment < segment) {
-        const bool alone = parts.size() == 1 || (parts.end() - 2)->last < index;
-        parts.back().last = Index(index.value() - 1);
-        if (alone) break;
-        parts.pop_back();
+    const Index before(index.value() - 1);
+    for (auto part = parts.rbegin(); part != parts.rend() && part->last > before; ++part) {
+        part->last = before;  // what was there is replaced
     }
     if (parts.empty() || parts.back().segment < segment) {
         parts.push_back({segment, index});
@@ -29,6 +25,10 @@ void Retention::covered_entry(ShardId shard, Index index, SegmentSeq segment) {
     }
     KV_ASSERT(parts.back().segment == segment);
     parts.back().last = index;
+}
+
+void Retention::reset(ShardId shard) {
+    tails_[shard.value()] = {};
 }
 
 void Retention::begun(ShardId shard) {

@@ -28,10 +28,13 @@ public:
 
     Retention(Limits limits, std::uint16_t shards) : limits_(limits), tails_(shards) {}
 
-    /// An entry of `shard` is durable in `segment`. In the order of the log.
+    /// An entry of `shard` is durable in `segment`. In the order of the log; it replaces any at or
+    /// after its index.
     void entry(ShardId shard, Index index, SegmentSeq segment, std::uint64_t bytes);
     /// The same for one that the snapshot from which the shard was loaded includes.
     void covered_entry(ShardId shard, Index index, SegmentSeq segment);
+    /// All entries of `shard` so far are void.
+    void reset(ShardId shard);
     /// A snapshot of all entries so far begins: what comes from now on counts for the next one.
     void begun(ShardId shard);
     /// It has come to nothing.

@@ -139,6 +139,55 @@ void Snapshots::note_saved() {
     facts_.saved_ms = static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
 }
 
+std::optional<Snapshots::File> Snapshots::newest(ShardId shard) const {
+    const Shard& state = shards_[shard.value()];
+    // What was loaded at the start may not be marked yet; the log goes on from it all the same.
+    const bool loaded = state.loaded > state.marked;
+    const LogPosition position = loaded ? LogPosition{state.loaded_term, state.loaded}
+                                        : LogPosition{state.marked_term, state.marked};
+    const bool there = position.index.value() != 0 &&
+                       std::ranges::find(state.files, position.index) != state.files.end();
+    if (!there) return std::nullopt;
+    return File{path_of(shard, position.index), position};
+}
+
+void Snapshots::ask(ShardId shard) {
+    if (std::ranges::find(asked_, shard) == asked_.end()) asked_.push_back(shard);
+    wake_.set();
+}
+
+void Snapshots::hold(ShardId shard, bool held) {
+    shards_[shard.value()].held = held;
+    if (!held) wake_.set();
+}
+
+std::string Snapshots::arriving_path(ShardId shard, Index index) const {
+    return path_of(shard, index) + std::string(snapshot::arriving_suffix) +
+           std::string(snapshot::temporary_suffix);
+}
+
+void Snapshots::add_file(ShardId shard, Index index) {
+    std::vector<Index>& files = shards_[shard.value()].files;
+    if (std::ranges::find(files, index) == files.end()) files.push_back(index);
+    std::ranges::sort(files);
+}
+
+void Snapshots::installed(ShardId shard, const snapshot::Head& head, std::uint64_t bytes) {
+    Shard& state = shards_[shard.value()];
+    std::erase(state.files, head.index);
+    state.files.push_back(head.index);
+    state.marked = head.index;
+    state.marked_term = head.term;
+    state.facts.index = head.index;
+    state.facts.keys = head.keys;
+    state.facts.bytes = bytes;
+    state.facts.taken_ms = head.time_ms;
+    std::erase_if(taken_, [&](const Taken& taken) { return taken.shard == shard; });
+    taken_.push_back({shard, head.index, head.term});  // marked again, and then older ones go
+    static_cast<void>(stage_mark(shard));
+    wake_.set();
+}
+
 std::vector<ShardId> Snapshots::choose() const {
     if (retry_timer_.armed()) return {};
     const bool log_is_long = pressed();
@@ -154,7 +203,7 @@ std::vector<ShardId> Snapshots::choose() const {
     if (!asked_.empty()) return asked_;
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         const ShardId shard(i);
-        if (!replicas_[i] || !retention_.may_be_due(shard)) continue;
+        if (!replicas_[i] || shards_[i].held || !retention_.may_be_due(shard)) continue;
         if (!retention_.due(shard, replica(shard).store().bytes())) continue;
         const bool longest =
             chosen.empty() || retention_.log_bytes(shard) > retention_.log_bytes(chosen.front());
@@ -216,6 +265,14 @@ io::Task<void> Snapshots::take(ShardId shard) {
         co_return;
     }
     Shard& state = shards_[shard.value()];
+    if (position.index < state.marked) {
+        // One that arrived was installed meanwhile.
+        retention_.given_up(shard);
+        end_asked(shard);
+        const Status removed = co_await io::remove_file(reactor_, path_of(shard, position.index));
+        static_cast<void>(removed);  // the next start removes it
+        co_return;
+    }
     if (state.files.empty() || state.files.back() != position.index) {
         state.files.push_back(position.index);
     }
@@ -287,7 +344,10 @@ io::Task<void> Snapshots::mark_taken() {
     }
     if (durable_ < ticket) co_return;  // the next start finds them
     const std::vector<Taken> marked = std::exchange(taken_, {});
-    for (const Taken& taken : marked) retention_.marked(taken.shard, taken.index);
+    for (const Taken& taken : marked) {
+        retention_.marked(taken.shard, taken.index);
+        replica(taken.shard).group().compacted({taken.term, taken.index});
+    }
     log_.release_before(retention_.first_needed().value_or(log_.current_segment()));
     for (const Taken& taken : marked) co_await remove_older(taken.shard, taken.index);
 }

@@ -128,7 +128,33 @@ public:
     /// Groups that have not changed since their last one need no other.
     bool ask_all();
 
+    // Transfers between nodes.
+    struct File {
+        std::string path;
+        LogPosition position;
+    };
+    /// The newest file of `shard` that the log goes on from; nothing: there is none.
+    std::optional<File> newest(ShardId shard) const;
+    /// Takes one of `shard` soon.
+    void ask(ShardId shard);
+    /// While it is held, none of `shard` is taken, unless the log is long.
+    void hold(ShardId shard, bool held);
+    std::string final_path(ShardId shard, Index index) const { return path_of(shard, index); }
+    /// Where one that arrives is written; a start removes it.
+    std::string arriving_path(ShardId shard, Index index) const;
+    const SnapshotOptions& options() const noexcept { return options_; }
+    /// Whether files are written directly.
+    bool direct() const noexcept { return log_.sync_mode() == wal::SyncMode::dsync; }
+    std::string slots(ShardId shard) const { return slots_of(shard); }
+    /// There is a file of `shard` that was not taken here and is not needed.
+    void add_file(ShardId shard, Index index);
+    /// The state of `shard` is that of a file that arrived and is durable under its name. Stages
+    /// its mark: whoever calls stages what else belongs to it in the same turn.
+    void installed(ShardId shard, const snapshot::Head& head, std::uint64_t bytes);
+
     // The log goes on.
+    /// All entries of `shard` so far are void; also at recovery.
+    void log_reset(ShardId shard) { retention_.reset(shard); }
     void entry_durable(ShardId shard, Index index, std::uint64_t bytes);
     void on_durable(wal::Ticket ticket);
     /// Stages the marks of all groups: a new segment begins.
@@ -153,6 +179,7 @@ private:
         Index marked;  ///< what the log relies on; 0: nothing
         Term marked_term;
         Index missing;                 ///< marked and not there; 0: nothing
+        bool held = false;             ///< its file is being sent
         bool joined = false;           ///< an entry of the log was recovered
         std::optional<Error> refused;  ///< why the first one was not
         SnapshotFacts::Shard facts;

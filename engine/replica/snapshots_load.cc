@@ -82,6 +82,9 @@ io::Task<Status> Snapshots::look_at_directory() {
         std::string_view base = name;
         const bool temporary = base.ends_with(snapshot::temporary_suffix);
         if (temporary) base.remove_suffix(snapshot::temporary_suffix.size());
+        if (temporary && base.ends_with(snapshot::arriving_suffix)) {
+            base.remove_suffix(snapshot::arriving_suffix.size());
+        }
         const auto file = snapshot::SnapshotFile::parse(base);
         if (!file) {
             log::warn("a file in the snapshot directory is not mine, passing over it",

@@ -147,5 +147,7 @@ struct SnapshotFile {
     bool operator==(const SnapshotFile&) const noexcept = default;
 };
 inline constexpr std::string_view temporary_suffix = ".tmp";
+/// In front of it: of one that arrives from another node.
+inline constexpr std::string_view arriving_suffix = ".arriving";
 
 }  // namespace kv::snapshot

@@ -136,6 +136,15 @@ std::int64_t Store::flush() noexcept {
     return static_cast<std::int64_t>(count);
 }
 
+void Store::replace(Store& other) noexcept {
+    KV_ASSERT(slab_ == other.slab_ && hash_secret_ == other.hash_secret_);
+    KV_ASSERT(other.flushed_.empty() && other.cut_ == nullptr);
+    flush();
+    index_ = std::exchange(other.index_, HashIndex(*slab_));
+    block_bytes_ += std::exchange(other.block_bytes_, 0);
+    revision_ = other.revision_;
+}
+
 bool Store::load(std::string_view key, std::string_view value, Revision revision) noexcept {
     const std::uint64_t hash = this->hash(key);
     if (find(key, hash)) return false;

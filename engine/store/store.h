@@ -92,6 +92,9 @@ public:
         });
     }
 
+    /// Takes over all that `other`, of the same slab, holds. What was here waits for reclaim() as
+    /// after a flush; `other` is empty.
+    void replace(Store& other) noexcept;
     /// Adds a key as a snapshot holds it (StoreLoader). False: it is there already.
     bool load(std::string_view key, std::string_view value, Revision revision) noexcept;
     /// The revision of what was loaded.

@@ -90,6 +90,13 @@ struct BatchHeader {
     }
 };
 
+/// Where a batch begins.
+struct BatchPlace {
+    SegmentSeq segment;
+    std::uint64_t offset = 0;
+    bool operator==(const BatchPlace&) const noexcept = default;
+};
+
 struct Record {
     RecordKind kind = RecordKind::entries;
     GroupId group;

@@ -262,6 +262,7 @@ Result<BatchHeader> Recovery::expected_batch(const Candidate& segment, std::stri
 }
 
 Status Recovery::deliver(const Candidate& segment, const BatchHeader& header, Bytes payload) {
+    sink_.on_batch({header.segment, offset_});
     for (std::uint32_t i = 0; i < header.records; ++i) {
         Record record;
         if (Status taken = take_record(payload, record); !taken) {

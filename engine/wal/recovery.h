@@ -61,6 +61,8 @@ public:
     virtual void on_progress(std::uint64_t bytes_done, std::uint64_t bytes_total) {
         static_cast<void>(bytes_done), static_cast<void>(bytes_total);
     }
+    /// Before the records of a batch.
+    virtual void on_batch(BatchPlace place) { static_cast<void>(place); }
     /// `segment` holds the record.
     virtual Status on_record(const Record& record, Lsn lsn, SegmentSeq segment) = 0;
     /// Asked between batches: while it is so, recovery waits for make_room() before it reads on.

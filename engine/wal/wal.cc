@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "proto/base/log.h"
@@ -54,6 +55,7 @@ struct Wal::Write : io::Op {
     Lsn lsn;
     Lsn synced_lsn;
     SegmentSeq first_segment;
+    BatchPlace place;
     std::int32_t fd = -1;
     std::uint64_t offset = 0;  ///< of the next byte to be written
     MutableBytes rest;         ///< not yet written
@@ -85,6 +87,16 @@ Wal::~Wal() {
 
 std::string Wal::path_of(const SegmentFile& file) const {
     return options_.directory + "/" + file.name();
+}
+
+Duration Wal::oldest_write(Instant now) const noexcept {
+    return in_flight_.empty() ? Duration{} : now - in_flight_.front()->begun;
+}
+
+std::optional<std::string> Wal::file_of(SegmentSeq segment) const {
+    const auto found = std::ranges::find(position_.log, segment, &WalPosition::File::segment);
+    if (found == position_.log.end()) return std::nullopt;
+    return path_of(found->file);
 }
 
 // --- opening -------------------------------------------------------------------------------------
@@ -405,6 +417,7 @@ void Wal::begin_write(std::unique_ptr<Batch> batch, bool with_segment_header) {
     write->lsn = header.lsn;
     write->synced_lsn = header.synced_lsn;
     write->first_segment = header.first_segment;
+    write->place = {position_.segment, position_.end};
     write->fd = current_.fd();
     write->offset = with_segment_header ? 0 : position_.end;
     write->rest = with_segment_header ? memory : memory.subspan(lead_bytes);
@@ -482,7 +495,10 @@ void Wal::acknowledge() {
         durable_ = write->lsn;
         proven_ = std::max(proven_, write->synced_lsn);
         free_released(write->first_segment);
-        if (write->batch->ticket != 0) ticket = write->batch->ticket;
+        if (write->batch->ticket != 0) {
+            ticket = write->batch->ticket;
+            client_.on_placed(ticket, write->place);
+        }
         if (free_batches_.size() < free_batches_max)
             free_batches_.push_back(std::move(write->batch));
         write->batch.reset();

@@ -26,6 +26,7 @@
 
 #include <array>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,10 @@ class WalClient {
 public:
     /// Every record with a ticket up to `ticket` is durable.
     virtual void on_durable(Ticket ticket) noexcept = 0;
+    /// Before it: where the records with `ticket` are.
+    virtual void on_placed(Ticket ticket, BatchPlace place) noexcept {
+        static_cast<void>(ticket), static_cast<void>(place);
+    }
     /// A new segment begins: stage what must not be looked for in older ones.
     virtual void stage_rotation() noexcept = 0;
     /// The log has failed; nothing is acknowledged any more.
@@ -143,6 +148,13 @@ public:
     /// says so is durable; without other work a marker follows in the next flush().
     void release_before(SegmentSeq first_kept);
     SegmentSeq current_segment() const noexcept { return position_.segment; }
+    /// The oldest segment that is there; 0: the log is empty.
+    SegmentSeq first_segment() const noexcept {
+        return position_.log.empty() ? SegmentSeq() : position_.log.front().segment;
+    }
+    /// The file that holds `segment`. Nothing: it is no part of the log any more.
+    std::optional<std::string> file_of(SegmentSeq segment) const;
+    StoreId store() const noexcept { return options_.store; }
     std::size_t log_segments() const noexcept { return position_.log.size(); }
     std::uint64_t log_bytes() const noexcept { return log_bytes_from(SegmentSeq(0)); }
     /// Of `first` and the segments behind it.
@@ -151,6 +163,8 @@ public:
     /// Writes what is staged and a clean-stop marker, then closes. Nothing is staged any more.
     io::Task<void> stop();
 
+    /// How long the oldest write has been under way.
+    Duration oldest_write(Instant now) const noexcept;
     bool read_only() const noexcept { return no_space_; }
     SyncMode sync_mode() const noexcept { return mode_; }
     /// When the oldest write that is not durable yet began; nothing: none is under way.

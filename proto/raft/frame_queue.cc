@@ -101,6 +101,16 @@ bool FrameQueue::add_forward_reply(const Forward& reply) {
     return true;
 }
 
+void FrameQueue::add_frames(std::string frames) {
+    if (!open_.bytes.empty()) {
+        open_.end();
+        full_.push_back(std::move(open_.bytes));
+        open_.bytes = spare();
+    }
+    bytes_ += frames.size();
+    full_.push_back(std::move(frames));
+}
+
 void FrameQueue::add_idle() {
     if (!empty()) return;
     room(FrameKind::idle, 0);

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] bool add(const Message& message);
     [[nodiscard]] bool add_forward(const Forward& forward);
     [[nodiscard]] bool add_forward_reply(const Forward& reply);
+    /// Ended frames, as they are (a snapshot's). Whoever adds them looks at bytes() before.
+    void add_frames(std::string frames);
     /// A frame without content, when nothing else waits.
     void add_idle();
 

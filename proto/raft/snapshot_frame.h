@@ -12,9 +12,9 @@
 ///                                  message                    the snapshot request
 ///     resume  from the receiver    u64 offset     what it has already; at most the size
 ///     chunk   from the sender      u64 offset     bytes: at least one
-///     end     from the sender      u64 checksum   XXH3-64 of all bytes
+///     end     from the sender      u64 snapshot   as in begin: these were all bytes
 ///
-/// What the bytes mean is engine/snapshot's.
+/// What the bytes mean is engine/snapshot's; they bring their own checksums.
 
 #include "proto/raft/configuration.h"
 #include "proto/raft/frame.h"

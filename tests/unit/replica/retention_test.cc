@@ -108,5 +108,34 @@ TEST(Retention, CoveredEntriesPinAndDoNotCount) {
     EXPECT_EQ(retention.first_needed(), std::nullopt);
 }
 
+/// A new leader replaces what was not committed: indexes fall, perhaps in an older segment's range.
+TEST(Retention, ReplacedEntriesPinNothing) {
+    Retention retention({}, 3);
+    for (std::uint64_t i = 1; i <= 6; ++i) retention.entry(a, Index(i), SegmentSeq(1), 1);
+    for (std::uint64_t i = 7; i <= 9; ++i) retention.entry(a, Index(i), SegmentSeq(2), 1);
+    retention.entry(a, Index(8), SegmentSeq(2), 1);  // in the same segment
+    retention.entry(a, Index(5), SegmentSeq(3), 1);  // of two segments before
+    retention.entry(a, Index(6), SegmentSeq(3), 1);
+    retention.marked(a, Index(3));
+    EXPECT_EQ(retention.first_needed(), segment(1));
+    retention.marked(a, Index(4));
+    EXPECT_EQ(retention.first_needed(), segment(3));
+    retention.marked(a, Index(6));
+    EXPECT_EQ(retention.first_needed(), std::nullopt);
+}
+
+TEST(Retention, AResetVoidsAll) {
+    Retention retention({.log_bytes = 1, .entries = 0}, 3);
+    retention.entry(a, Index(9), SegmentSeq(1), 10);
+    retention.begun(a);
+    retention.reset(a);
+    EXPECT_EQ(retention.first_needed(), std::nullopt);
+    EXPECT_FALSE(retention.may_be_due(a));
+    retention.entry(a, Index(21), SegmentSeq(2), 10);
+    retention.marked(a, Index(20));
+    EXPECT_EQ(retention.log_bytes(a), 10u);
+    EXPECT_EQ(retention.first_needed(), segment(2));
+}
+
 }  // namespace
 }  // namespace kv

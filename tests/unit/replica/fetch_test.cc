@@ -1,0 +1,139 @@
+/// A follower that fell behind gets what it missed from the log on the leader's disk.
+
+#include <gtest/gtest.h>
+
+#include "engine/replica/log_index.h"
+#include "tests/support/replica_cluster.h"
+
+namespace kv {
+namespace {
+
+constexpr ShardId a(0);
+constexpr ShardId b(1);
+
+wal::BatchPlace place(std::uint64_t segment, std::uint64_t offset) {
+    return {SegmentSeq(segment), offset};
+}
+
+TEST(LogIndex, MarksAreASpacingApartAndInEachSegment) {
+    LogIndex index(2);
+    EXPECT_FALSE(index.find(a, Index(1)));
+    for (std::uint64_t i = 1; i <= 100; ++i) index.entry(a, Index(i), place(1, 4096 * i));
+    index.entry(a, Index(101), place(2, 4096));
+    index.entry(b, Index(5), place(2, 8192));
+    EXPECT_EQ(index.marks(a), 3u);
+    EXPECT_EQ(index.find(a, Index(1))->place, place(1, 4096));
+    EXPECT_EQ(index.find(a, Index(64))->last, Index(64));
+    EXPECT_EQ(index.find(a, Index(65))->place, place(1, std::uint64_t{65} * 4096));
+    EXPECT_EQ(index.find(a, Index(100))->last, Index(100));
+    EXPECT_EQ(index.find(a, Index(101))->place, place(2, 4096));
+    EXPECT_FALSE(index.find(a, Index(102)));
+    EXPECT_FALSE(index.find(b, Index(4)));
+    EXPECT_EQ(index.find(b, Index(5))->last, Index(5));
+    index.released(SegmentSeq(2));
+    EXPECT_FALSE(index.find(a, Index(100)));
+    EXPECT_TRUE(index.find(a, Index(101)));
+    index.reset(a);
+    EXPECT_FALSE(index.find(a, Index(101)));
+}
+
+TEST(LogIndex, WhatIsReplacedIsFoundAtItsNewPlace) {
+    LogIndex index(1);
+    for (std::uint64_t i = 1; i <= 10; ++i) index.entry(a, Index(i), place(1, 4096 * i));
+    index.entry(a, Index(7), place(1, std::uint64_t{11} * 4096));
+    EXPECT_EQ(index.find(a, Index(6))->place, place(1, 4096));
+    EXPECT_EQ(index.find(a, Index(6))->last, Index(6));
+    EXPECT_EQ(index.find(a, Index(7))->place, place(1, std::uint64_t{11} * 4096));
+    EXPECT_FALSE(index.find(a, Index(8)));
+}
+
+TEST(LogIndex, MemoryIsBoundedHoweverLongTheLog) {
+    LogIndex index(1);
+    std::uint64_t number = 0;
+    for (std::uint64_t segment = 1; segment <= 100; ++segment) {
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            index.entry(a, Index(++number), place(segment, i * LogIndex::spacing_min));
+        }
+    }
+    EXPECT_LE(index.marks(a), LogIndex::marks_max);
+    for (std::uint64_t i = 1; i <= number; i += 97) {
+        const auto found = index.find(a, Index(i));
+        ASSERT_TRUE(found) << i;
+        EXPECT_EQ(found->place.segment.value(), 1 + (i - 1) / 200);
+        EXPECT_GE(found->last, Index(i));
+    }
+    for (std::uint64_t segment = 101; segment <= 10'000; ++segment) {
+        index.entry(a, Index(++number), place(segment, 4096));
+    }
+    EXPECT_LE(index.marks(a), LogIndex::marks_max);
+    EXPECT_FALSE(index.find(a, Index(1)));
+    EXPECT_TRUE(index.find(a, Index(number)));
+}
+
+std::string value_of(std::uint64_t number) {
+    return std::string(8 << 10, static_cast<char>('a' + number % 26));
+}
+
+/// Writes more than memory keeps for followers.
+void write(ReplicaCluster& cluster, std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t i = from; i < to; ++i) {
+        cluster.put("key" + std::to_string(i % 100), value_of(i));
+        ASSERT_FALSE(testing::Test::HasFailure());
+    }
+}
+
+TEST(LogFetch, AFollowerThatWasAwayCatchesUpFromRotatedSegments) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        SCOPED_TRACE(seed);
+        ReplicaCluster cluster({.seed = seed, .segment_bytes = std::uint64_t{256} << 10});
+        for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+        write(cluster, 0, 10);
+        const std::size_t leader = cluster.leader();
+        const std::size_t away = (leader + 1) % 3;
+        cluster.crash(away);
+        write(cluster, 10, 900);
+        ReplicaNode& node = cluster.node(cluster.leader());
+        EXPECT_GT(node.set().log().counters().rotations, 10u);
+        EXPECT_GT(node.set().replica(a).group().raft().in_memory(), Index(100));
+        cluster.start(away);
+        ASSERT_TRUE(cluster.agree());
+        EXPECT_GT(node.set().fetcher().counters().entries, 100u);
+        EXPECT_EQ(node.set().fetcher().counters().misses, 0u);
+        EXPECT_EQ(cluster.get(away, "key99"), value_of(899));
+    }
+}
+
+TEST(LogFetch, ALeaderThatWasRestartedKnowsItsLog) {
+    ReplicaCluster cluster({.segment_bytes = std::uint64_t{256} << 10});
+    for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+    write(cluster, 0, 10);
+    const std::size_t away = (cluster.leader() + 1) % 3;
+    cluster.crash(away);
+    write(cluster, 10, 900);
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (i == away) continue;
+        cluster.crash(i, io::Crash::power_lose_all);
+        cluster.start(i);
+    }
+    write(cluster, 900, 910);
+    cluster.start(away);
+    ASSERT_TRUE(cluster.agree());
+    EXPECT_GT(cluster.node(cluster.leader()).set().fetcher().counters().entries, 100u);
+    EXPECT_EQ(cluster.get(away, "key99"), value_of(899));
+}
+
+TEST(LogFetch, AGroupKnowsWhatItsLogBeginsWith) {
+    ReplicaCluster cluster({.nodes = 1,
+                            .segment_bytes = std::uint64_t{256} << 10,
+                            .limits = {.log_bytes = std::uint64_t{128} << 10, .entries = 0}});
+    cluster.start(0);
+    write(cluster, 0, 400);
+    const consensus::Raft& raft = cluster.node(0).set().replica(a).group().raft();
+    ASSERT_TRUE(cluster.run_until([&] { return raft.compacted().index > Index(90); }));
+    const SnapshotFacts facts = cluster.node(0).set().snapshot_facts();
+    EXPECT_LE(raft.compacted().index, facts.shards[0].index);
+    EXPECT_LE(raft.compacted().index, raft.applied_index());
+}
+
+}  // namespace
+}  // namespace kv
