@@ -119,7 +119,8 @@ TEST_P(Redirect, APipelineKeepsItsOrderWhileReadsWaitForTheirRound) {
     client->send(
         "SET foo 1\nGET foo\nSET foo 2\nSET bar 3\nGET foo\nGET bar\nPING\nDEL foo\nGET foo\n");
     cluster.run_for(100ms);
-    EXPECT_EQ(client->received(), "OK\n");  // the first read holds back all behind it
+    // Commands of one turn are one entry, which is not applied past a read.
+    EXPECT_EQ(client->received(), "");
     cluster.heartbeats = true;
     const std::string replies = "OK\nVALUE 1\nOK\nOK\nVALUE 2\nVALUE 3\nPONG\nDELETED\nNOT_FOUND\n";
     EXPECT_TRUE(client->wait_for(replies.size()));
@@ -188,8 +189,9 @@ TEST_P(Redirect, ClientsOfRedisGetTheShardsThatANodeLeads) {
     cluster.expect(resp_array({"MGET", "foo", "bar"}) +
                        resp_array({"MSET", "foo", "1", "bar", "2"}) +
                        resp_array({"DEL", "foo", "bar"}) +
-                       resp_array({"MSET", "{foo}", "bar", "{foo}2", "bar"}),
-                   crosses + crosses + crosses + "+OK\r\n");
+                       resp_array({"MSET", "{foo}", "bar", "{foo}2", "bar"}) +
+                       resp_array({"DEL", "{foo}", "{foo}2"}),
+                   crosses + crosses + crosses + "+OK\r\n:2\r\n");
     cluster.lead_elsewhere(shard_of_bar, NodeId(3));
     cluster.expect(resp_array({"KEYS", "*"}) + resp_array({"DBSIZE"}) + resp_array({"RANDOMKEY"}) +
                        resp_array({"SCAN", "0", "COUNT", "100"}),
