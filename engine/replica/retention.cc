@@ -19,8 +19,9 @@ void Retention::covered_entry(ShardId shard, Index index, SegmentSeq segment) {
         parts.push_back({segment, index});
         return;
     }
-    KV_ASSERT(parts.back().segment == segment && parts.back().last < index);
-    parts.back().last = index;
+    KV_ASSERT(parts.back().segment == segment);
+    // A new leader may replace entries: then lower indices come once more.
+    parts.back().last = std::max(parts.back().last, index);
 }
 
 void Retention::begun(ShardId shard) {
