@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/node/command_info.h"
+#include "engine/node/refusal.h"
 #include "engine/node/runtime_config.h"
 #include "engine/node/server.h"
 #include "proto/base/log.h"
@@ -45,9 +46,11 @@ void Server::answer_node(const Request& request, Connection& asker, ReplyWriter&
             return reply.strings(both);
         }
         case Verb::add_server:
+            if (!replicas.alone()) return reply.error(Errc::static_membership);
             return reply.error(Errc::static_membership,
                                "ADDSERVER not available in standalone mode");
         case Verb::remove_server:
+            if (!replicas.alone()) return reply.error(Errc::static_membership);
             return reply.error(Errc::static_membership,
                                "REMOVESERVER not available in standalone mode");
         default: break;
@@ -97,6 +100,7 @@ NodeFacts Server::node_facts() {
     facts.rss = memory.rss().value_or(facts.memory.reserved + facts.memory.overhead());
     facts.rss_peak = std::max(facts.rss, memory.rss_peak());
     facts.memory_max = memory.limit();
+    facts.alone = loading || replicas.alone();
     return facts;
 }
 
@@ -111,6 +115,11 @@ CoreFacts Server::core_facts() {
     facts.reactor = reactor.counters();
     facts.mailboxes = reactor.mailboxes().counters();
     if (loading) return facts;
+    for (const Member& member : replicas.configuration().members) {
+        if (member.node == replicas.self()) continue;
+        const bool connected = peers_ != nullptr && peers_->connected(member.node);
+        facts.peers.push_back({member.node, client_address(member, Protocol::text), connected});
+    }
     facts.wal = log.counters();
     facts.wal_read_only = log.read_only();
     facts.wal_dsync = log.sync_mode() == wal::SyncMode::dsync;
@@ -124,6 +133,8 @@ CoreFacts Server::core_facts() {
         ShardFacts& shard = facts.shards.emplace_back();
         shard.shard = ShardId(i);
         shard.ready = group.ready();
+        shard.role = group.raft().role();
+        shard.leader = group.raft().leader();
         shard.term = group.raft().term();
         shard.commit = group.raft().commit();
         shard.applied = group.applied();

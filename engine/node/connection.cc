@@ -113,7 +113,7 @@ std::size_t Connection::parse(std::string_view input) {
             execute_batch();
             // The reply waits for its turn; behind it, the connection is closed.
             request.verb = Verb::invalid;
-            execute(request, 0, ShardId());
+            execute(request, 0, {});
             finish();
             break;
         }
@@ -146,8 +146,7 @@ void Connection::release_answered() {
         } else if (slot.rendered) {
             output_.append(slot.bytes);
         } else {
-            ReplyWriter reply(slot.protocol, slot.request_id, output_);
-            answer_write(slot, reply);
+            answer_outcome(slot, output_);
         }
         retire(slot);
     }

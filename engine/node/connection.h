@@ -36,7 +36,7 @@ public:
     void start();
     // What became of a part of one of its requests: RouteHandler.
     void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept;
-    void on_refused(const Waiter& waiter, Errc reason) noexcept;
+    void on_refused(const Waiter& waiter, Refused refusal) noexcept;
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept;
     /// The commands that the read waited for are applied, and no later one is.
     void on_readable(const Waiter& waiter, const Store& store) noexcept;
@@ -83,13 +83,15 @@ private:
     void prefetch_block(const PendingRequest& pending) const noexcept;
     void execute_batch();
     void execute_alone(const Request& request);
-    void execute(const Request& request, std::uint64_t hash, ShardId shard);
-    void execute_silently(const Request& request, std::uint64_t hash, ShardId shard);
-    void begin(const Request& request, std::uint64_t hash, ShardId shard);
+    void execute(const Request& request, std::uint64_t hash, KeyPlace where);
+    void execute_silently(const Request& request, std::uint64_t hash, KeyPlace where);
+    void begin(const Request& request, std::uint64_t hash, KeyPlace where);
+    KeyPlace place_of(std::string_view key) const noexcept;
+    bool crosses_slots(const Request& request) const noexcept;
 
     Slot& push(const Request& request);
     void park(const Request& request);
-    void read(const Request& request, std::uint64_t hash, ShardId shard);
+    void read(const Request& request, std::uint64_t hash, KeyPlace where);
     void answer_read(const Request& request, const Store& store, std::uint64_t hash,
                      std::string& out);
     void answer_found(const Request& request, const std::optional<Store::Found>& found,
@@ -98,9 +100,11 @@ private:
     template <typename Write>
     void answer_at_once(Write write);
     void expect_values_like(std::size_t bytes) noexcept;
-    void write(const Request& request, ShardId shard);
+    void write(const Request& request, KeyPlace where);
     void refuse(const Request& request);
+    void answer_outcome(const Slot& slot, std::string& out);
     void propose(std::uint64_t number, ShardId shard, const Command& command);
+    std::optional<Refused> offer(const Waiter& waiter, ShardId shard, const Command& command);
     void part_done(Slot& slot) noexcept;
     void called_back() noexcept;
     bool can_answer_at_once(const Request& request) const noexcept;
@@ -119,6 +123,8 @@ private:
         std::int64_t found = 0;
         std::vector<std::optional<std::string>> values;
         bool too_large = false;
+        std::optional<Refused> refusal;  ///< of a read: the whole is refused
+        SlotId refused_slot;
     };
     static std::size_t parts_of(Verb verb, std::size_t args) noexcept;
     std::size_t parts_in_flight_max(Verb verb) const noexcept;
@@ -126,6 +132,11 @@ private:
     void advance_wide(Slot& slot);
     void begin_part(Slot& slot, std::size_t part);
     void take_part(Slot& slot, std::size_t part, const std::optional<Store::Found>& found);
+    std::string_view key_of_part(Verb verb, std::size_t part) const noexcept;
+    Command command_of_part(const Slot& slot, std::size_t part) const;
+    void refuse_part(Slot& slot, std::size_t part, Refused refusal);
+    bool gathers_parts(Protocol protocol) const noexcept;
+    io::Task<void> forward_part(std::uint64_t number, std::size_t part, NodeId leader);
     void finish_wide(Slot& slot);
 
     // Requests over all shards, as coroutines: connection_jobs.cc.
@@ -140,6 +151,21 @@ private:
     static Work work_of(Verb verb) noexcept;
     void start_job(Slot& slot);
     io::Task<void> run_job(Job job);
+    /// Which shards a request over all of them may read, once they have confirmed it.
+    struct Reach {
+        std::vector<bool> readable;      ///< by shard: led here
+        std::vector<NodeId> leaders;     ///< of those that are not
+        std::optional<Refused> refusal;  ///< of one that is not: no_leader, if any says so
+        std::uint16_t refused_shard = 0;
+        bool any = false;  ///< one is readable
+    };
+    io::Task<void> reach_shards(Reach* reach);
+    bool refuse_beyond(const Reach& reach, const Job& job, std::string& out);
+    struct Keys;
+    static Cursor collect_slice(const Store& store, Cursor cursor, const std::string* pattern,
+                                const Config::Limits& limits, Keys& keys);
+    io::Task<std::optional<Errc>> list_elsewhere(NodeId leader, ShardId shard,
+                                                 const std::string* pattern, Keys* keys);
     io::Task<void> collect_keys(const Job& job, std::string& out);
     io::Task<void> scan_page(const Job& job, std::string& out);
     io::Task<void> count_keys(const Job& job, std::string& out);

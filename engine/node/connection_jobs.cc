@@ -22,8 +22,30 @@ constexpr int scan_segments_per_turn = 4;
 /// usual length ever need. Beyond, KEYS is an error, so that nobody can hold up the others.
 constexpr std::uint64_t match_steps_per_turn = 10'000'000;
 
+/// Requests that are for the whole cluster, but from clients of a Redis cluster.
+bool gathers(Verb verb) noexcept {
+    return verb == Verb::keys || verb == Verb::dbsize;
+}
+
+/// Keys of the shards of one core that may be read.
+std::uint64_t count_here(const ReplicaSet& replicas, const std::vector<bool>& readable) {
+    std::uint64_t keys = 0;
+    for (std::uint16_t i = 0; i < replicas.shards(); ++i) {
+        if (replicas.has(ShardId(i)) && readable[i]) keys += replicas.store(ShardId(i)).size();
+    }
+    return keys;
+}
+
+/// The start of the first shard from `shard` on that may be read; else behind the last one.
+ScanPosition start_of(std::size_t shard, const std::vector<bool>& readable) {
+    while (shard < readable.size() && !readable[shard]) ++shard;
+    return {static_cast<std::uint16_t>(shard), Cursor(0)};
+}
+
+}  // namespace
+
 /// What KEYS has found so far.
-struct Keys {
+struct Connection::Keys {
     std::vector<std::string> found;
     std::size_t bytes = 0;
     std::uint64_t steps_of_turn = 0;
@@ -48,8 +70,8 @@ struct Keys {
 };
 
 /// One turn's worth of `store`. No pattern: all keys match.
-Cursor collect_slice(const Store& store, Cursor cursor, const std::string* pattern,
-                     const Config::Limits& limits, Keys& keys) {
+Cursor Connection::collect_slice(const Store& store, Cursor cursor, const std::string* pattern,
+                                 const Config::Limits& limits, Keys& keys) {
     keys.steps_of_turn = 0;
     for (int i = 0; i < scan_segments_per_turn; ++i) {
         cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
@@ -64,8 +86,6 @@ Cursor collect_slice(const Store& store, Cursor cursor, const std::string* patte
     }
     return cursor;
 }
-
-}  // namespace
 
 void Connection::start_job(Slot& slot) {
     slot.state = Slot::State::running;
@@ -97,13 +117,93 @@ io::Task<void> Connection::run_job(Job job) {
     slot.state = Slot::State::done;
 }
 
+/// All shards at once, core after core. In a cluster of one node there is nothing to confirm.
+io::Task<void> Connection::reach_shards(Reach* reach) {
+    const Placement& placement = services_.replicas.placement();
+    reach->readable.assign(placement.shards(), true);
+    reach->leaders.assign(placement.shards(), NodeId());
+    reach->any = true;
+    if (services_.replicas.alone()) co_return;
+    reach->any = false;
+    for (std::uint16_t i = 0; i < placement.cores(); ++i) {
+        const CoreId core(i);
+        std::vector<ReadGate::Verdict> verdicts;
+        for (std::uint16_t shard = 0; shard < placement.shards(); ++shard) {
+            if (placement.core_of(ShardId(shard)) != core) continue;
+            verdicts.push_back({ShardId(shard), std::nullopt});
+        }
+        auto pass = [&](io::Reactor&) {
+            return services_.on(core).gate.pass(verdicts, services_.config.commit_timeout);
+        };
+        co_await io::call_on(services_.reactor, core, pass);
+        for (const ReadGate::Verdict& verdict : verdicts) {
+            reach->readable[verdict.shard.value()] = !verdict.refusal;
+            reach->any |= !verdict.refusal;
+            if (!verdict.refusal) continue;
+            reach->leaders[verdict.shard.value()] = verdict.refusal->leader;
+            const bool leaderless = verdict.refusal->reason != Errc::not_leader;
+            const bool worse =
+                leaderless && reach->refusal && reach->refusal->reason == Errc::not_leader;
+            if (reach->refusal && !worse) continue;
+            reach->refusal = verdict.refusal;
+            reach->refused_shard = verdict.shard.value();
+        }
+    }
+}
+
+/// Clients of a Redis cluster ask each node for the keys of the shards that it leads, and all of
+/// SCAN's are such. Everybody else gets what the whole cluster has. A shard that nobody leads is an
+/// error, and so is a node that leads none: never a part without a word.
+bool Connection::refuse_beyond(const Reach& reach, const Job& job, std::string& out) {
+    if (!reach.refusal) return false;
+    // The rest is asked of the other leaders; a node that leads nothing sends the client to one.
+    const bool led_only = is_resp(job.protocol) || !gathers(job.verb);
+    const bool rest_is_reached = led_only || services_.forwarder.connected();
+    if (reach.any && reach.refusal->reason == Errc::not_leader && rest_is_reached) return false;
+    const SlotId slot = services_.replicas.placement().first_slot(ShardId(reach.refused_shard));
+    ReplyWriter reply(job.protocol, job.request_id, out);
+    answer_refusal(*reach.refusal, slot, services_.replicas, job.protocol, reply);
+    return true;
+}
+
+/// Those of a shard that `leader` leads. Nothing: all, or more than fit.
+io::Task<std::optional<Errc>> Connection::list_elsewhere(NodeId leader, ShardId shard,
+                                                         const std::string* pattern, Keys* keys) {
+    ForwardRequest request;
+    request.kind = ForwardKind::list;
+    request.has_pattern = pattern != nullptr;
+    if (pattern != nullptr) request.content = *pattern;
+    do {
+        const ForwardAnswer page = co_await services_.forwarder.ask(
+            leader, shard, request, services_.config.commit_timeout);
+        if (page.refusal) co_return reason_of(*page.refusal);
+        std::string_view rest = page.content;
+        while (const auto key = take_listed(rest)) {
+            keys->found.emplace_back(*key);
+            keys->bytes += key->size();
+        }
+        request.cursor = page.number;
+    } while (request.cursor != 0 && keys->fits(services_.config.limits) && !closed_);
+    co_return std::nullopt;
+}
+
 io::Task<void> Connection::collect_keys(const Job& job, std::string& out) {
     const Config::Limits& limits = services_.config.limits;
     const std::string* const pattern = job.args.empty() ? nullptr : &job.args[0];
     const Placement& placement = services_.replicas.placement();
+    Reach reach;
+    co_await reach_shards(&reach);
+    if (refuse_beyond(reach, job, out)) co_return;
     Keys keys;
     for (std::uint16_t i = 0; i < placement.shards() && keys.fits(limits) && !closed_; ++i) {
         const ShardId shard(i);
+        if (!reach.readable[i] && is_resp(job.protocol)) continue;
+        if (!reach.readable[i]) {
+            const auto refusal = co_await list_elsewhere(reach.leaders[i], shard, pattern, &keys);
+            if (!refusal) continue;
+            ReplyWriter reply(job.protocol, job.request_id, out);
+            co_return reply.error(*refusal);
+        }
         const CoreId core = placement.core_of(shard);
         Cursor cursor(0);
         auto slice = [&](io::Reactor&) {
@@ -131,6 +231,12 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
     const Placement& placement = services_.replicas.placement();
     ScanPosition at = decode_scan_cursor(options.cursor);
     ScanPage page;
+    Reach reach;
+    co_await reach_shards(&reach);
+    if (refuse_beyond(reach, job, out)) co_return;
+    // A shard that another node has come to lead: the client finds the rest of it there.
+    const bool gone = at.shard < placement.shards() && !reach.readable[at.shard];
+    if (gone) at = start_of(at.shard, reach.readable);
     while (at.shard < placement.shards()) {
         const CoreId core = placement.core_of(ShardId(at.shard));
         auto slice = [&](io::Reactor&) {
@@ -140,7 +246,7 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
             } while (at.cursor != Cursor(0) && !scan_is_enough(page, options));
         };
         co_await io::call_on(services_.reactor, core, slice);
-        if (at.cursor == Cursor(0)) ++at.shard;
+        if (at.cursor == Cursor(0)) at = start_of(at.shard + 1u, reach.readable);
         if (scan_is_enough(page, options)) break;
     }
     const std::uint64_t cursor = at.shard < placement.shards() ? encode_scan_cursor(at) : 0;
@@ -149,12 +255,29 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
 }
 
 io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
+    Reach reach;
+    co_await reach_shards(&reach);
+    if (refuse_beyond(reach, job, out)) co_return;
     std::uint64_t keys = 0;
     for (std::uint16_t i = 0; i < services_.replicas.placement().cores(); ++i) {
         const CoreId core(i);
-        auto count = [&](io::Reactor&) { return services_.on(core).replicas.keys(); };
+        auto count = [&](io::Reactor&) {
+            return count_here(services_.on(core).replicas, reach.readable);
+        };
         const std::uint64_t there = co_await io::call_on(services_.reactor, core, count);
         keys += there;
+    }
+    for (std::uint16_t i = 0; i < reach.readable.size() && !is_resp(job.protocol); ++i) {
+        if (reach.readable[i]) continue;
+        ForwardRequest request;
+        request.kind = ForwardKind::count;
+        const ForwardAnswer there = co_await services_.forwarder.ask(
+            reach.leaders[i], ShardId(i), request, services_.config.commit_timeout);
+        if (there.refusal) {
+            ReplyWriter reply(job.protocol, job.request_id, out);
+            co_return reply.error(reason_of(*there.refusal));
+        }
+        keys += there.number;
     }
     ReplyWriter(job.protocol, job.request_id, out).integer(static_cast<std::int64_t>(keys));
 }
@@ -162,13 +285,16 @@ io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
 /// From a random core on, the first that has one.
 io::Task<void> Connection::pick_key(const Job& job, std::string& out) {
     const std::uint16_t cores = services_.replicas.placement().cores();
+    Reach reach;
+    co_await reach_shards(&reach);
+    if (refuse_beyond(reach, job, out)) co_return;
     const std::uint64_t first = services_.prng.below(cores);
     std::optional<std::string> key;
     for (std::uint16_t i = 0; i < cores && !key; ++i) {
         const CoreId core(static_cast<std::uint16_t>((first + i) % cores));
         auto pick = [&](io::Reactor&) {
             Services& there = services_.on(core);
-            key = random_key(there.replicas, there.prng);
+            key = random_key(there.replicas, reach.readable, there.prng);
         };
         co_await io::call_on(services_.reactor, core, pick);
     }

@@ -43,19 +43,6 @@ bool is_batched(const Request& request, std::string_view input) noexcept {
     return at >= begin && at < begin + input.size();
 }
 
-/// Whether the write may need memory: what Redis calls denyoom.
-bool may_grow(Verb verb) noexcept {
-    switch (verb) {
-        case Verb::del:
-        case Verb::unlink:
-        case Verb::getdel:
-        case Verb::delex:
-        case Verb::flushall:
-        case Verb::flushdb: return false;
-        default: return true;
-    }
-}
-
 /// Whether the write becomes one command for the key that is its first argument.
 bool has_one_key(const Request& request) noexcept {
     switch (request.verb) {
@@ -97,11 +84,12 @@ void Connection::stage(const Request& request, std::string_view input) {
     pending.request.sequence = request.sequence;
     std::copy(request.args.begin(), request.args.end(), pending.args.begin());
     pending.request.args = std::span(pending.args).first(request.args.size());
-    pending.shard = services_.replicas.placement().shard_of(pending.args[0]);
+    pending.place = place_of(pending.args[0]);
     bool much = false;
     if (request.verb == Verb::get) {
-        if (services_.replicas.has(pending.shard)) {
-            const Store& store = services_.replicas.store(pending.shard);
+        const ShardId shard = pending.place.shard;
+        if (services_.replicas.has(shard)) {
+            const Store& store = services_.replicas.store(shard);
             pending.hash = store.hash(pending.args[0]);
             store.prefetch(pending.hash);
         } else {
@@ -117,16 +105,39 @@ void Connection::stage(const Request& request, std::string_view input) {
     if (++batch_.size == batch_.requests.size() || !batched || much) execute_batch();
 }
 
+KeyPlace Connection::place_of(std::string_view key) const noexcept {
+    const SlotId slot = slot_of(key);
+    return {slot, services_.replicas.placement().shard_of(slot)};
+}
+
+/// What clients of a Redis cluster never ask, and expect to be told. In a cluster of one node, and
+/// in other protocols, keys of all slots may be in one request.
+bool Connection::crosses_slots(const Request& request) const noexcept {
+    if (services_.replicas.alone() || !is_resp(request.protocol)) return false;
+    const std::size_t step = request.verb == Verb::mset ? 2 : 1;
+    if (parts_of(request.verb, request.args.size()) < 2) return false;
+    const SlotId first = slot_of(request.args[0]);
+    for (std::size_t i = step; i < request.args.size(); i += step) {
+        if (slot_of(request.args[i]) != first) return true;
+    }
+    return false;
+}
+
 void Connection::execute_alone(const Request& request) {
+    if (crosses_slots(request)) [[unlikely]] {
+        Request refused = request;
+        kv::refuse(refused, Errc::cross_slot, sentence(Errc::cross_slot));
+        return execute(refused, 0, {});
+    }
     const CommandClass kind = command_class(request.verb);
     const bool one_key =
         is_key_read(request) || (kind == CommandClass::write && has_one_key(request));
-    const ShardId shard =
-        one_key ? services_.replicas.placement().shard_of(request.args[0]) : ShardId();
+    const KeyPlace where = one_key ? place_of(request.args[0]) : KeyPlace{};
+    const ShardId shard = where.shard;
     const bool reads = one_key && kind != CommandClass::write && services_.replicas.has(shard);
     const std::uint64_t waiting = pipeline_.tail();
     const Instant begun = services_.reactor.backend().now();
-    execute(request, reads ? services_.replicas.store(shard).hash(request.args[0]) : 0, shard);
+    execute(request, reads ? services_.replicas.store(shard).hash(request.args[0]) : 0, where);
     if (pipeline_.tail() != waiting || request.verb == Verb::invalid)
         return;  // see release_answered
     const Duration took = services_.reactor.backend().now() - begun;
@@ -134,8 +145,8 @@ void Connection::execute_alone(const Request& request) {
 }
 
 void Connection::prefetch_block(const PendingRequest& pending) const noexcept {
-    if (pending.request.verb != Verb::get || !services_.replicas.has(pending.shard)) return;
-    services_.replicas.store(pending.shard).prefetch_block(pending.hash);
+    if (pending.request.verb != Verb::get || !services_.replicas.has(pending.place.shard)) return;
+    services_.replicas.store(pending.place.shard).prefetch_block(pending.hash);
 }
 
 void Connection::execute_batch() {
@@ -146,7 +157,7 @@ void Connection::execute_batch() {
     }
     for (std::size_t i = 0; i < size; ++i) {
         const PendingRequest& pending = batch_.requests[i];
-        execute(pending.request, pending.hash, pending.shard);
+        execute(pending.request, pending.hash, pending.place);
     }
 }
 
@@ -155,23 +166,23 @@ Slot& Connection::push(const Request& request) {
                           services_.reactor.now().time_since_epoch().count());
 }
 
-void Connection::execute(const Request& request, std::uint64_t hash, ShardId shard) {
+void Connection::execute(const Request& request, std::uint64_t hash, KeyPlace where) {
     session_.last = request.verb;
     if (session_.replies != Session::Replies::on) [[unlikely]] {
-        return execute_silently(request, hash, shard);
+        return execute_silently(request, hash, where);
     }
-    begin(request, hash, shard);
+    begin(request, hash, where);
 }
 
 /// CLIENT REPLY OFF or SKIP: what the request answers, now or later, is dropped, unless it is the
 /// one that turns replies on again.
-void Connection::execute_silently(const Request& request, std::uint64_t hash, ShardId shard) {
+void Connection::execute_silently(const Request& request, std::uint64_t hash, KeyPlace where) {
     const bool silent = session_.begin_request();
     const std::uint64_t number = pipeline_.tail();
     const bool first = pipeline_.empty();
     std::string& ready = first ? output_ : pipeline_.ready();
     const std::size_t ready_bytes = ready.size();
-    begin(request, hash, shard);
+    begin(request, hash, where);
     const bool turned_on = session_.replies == Session::Replies::on;
     session_.end_request();
     if (!silent || turned_on) return;
@@ -184,12 +195,12 @@ void Connection::execute_silently(const Request& request, std::uint64_t hash, Sh
     }
 }
 
-void Connection::begin(const Request& request, std::uint64_t hash, ShardId shard) {
+void Connection::begin(const Request& request, std::uint64_t hash, KeyPlace where) {
     const CommandClass kind = command_class(request.verb);
     if (kind == CommandClass::write) {
-        write(request, shard);
+        write(request, where);
     } else if (request.verb == Verb::get || is_key_read(request)) {
-        read(request, hash, shard);
+        read(request, hash, where);
     } else if ((kind == CommandClass::wide_read && !can_answer_at_once(request)) ||
                concerns_all_cores(request.verb)) {
         park(request);
@@ -220,17 +231,20 @@ void Connection::park(const Request& request) {
 /// Of requests over many keys: nothing is before it, and all it needs is here and little.
 bool Connection::can_answer_at_once(const Request& request) const noexcept {
     return pipeline_.empty() && services_.replicas.placement().cores() == 1 &&
-           request.verb != Verb::keys && request.args.size() <= wide_parts_per_turn;
+           services_.replicas.alone() && request.verb != Verb::keys &&
+           request.args.size() <= wide_parts_per_turn;
 }
 
 /// A read takes effect behind this connection's writes to its shard, and before its later ones.
-void Connection::read(const Request& request, std::uint64_t hash, ShardId shard) {
+void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where) {
     const std::string_view key = request.args[0];
+    const ShardId shard = where.shard;
     const bool wrote = (written_shards_ & shard_bit(shard)) != 0;
     if (!services_.replicas.has(shard)) {
         const std::uint64_t number = pipeline_.tail();
         Slot& slot = push(request);
         slot.state = Slot::State::reading;
+        slot.key_slot = where.slot;
         // The answer to a GET depends on what is found alone.
         if (request.verb != Verb::get) keep_key_read(request, slot.bytes);
         ++outstanding_;
@@ -242,12 +256,16 @@ void Connection::read(const Request& request, std::uint64_t hash, ShardId shard)
     const Waiter waiter{this, pipeline_.tail(), 0, services_.reactor.core()};
     const ReadTurn turn = services_.replicas.begin_read(shard, waiter, hash, wrote);
     if (turn == ReadTurn::never) {
-        return answer_at_once(
-            [&](std::string& out) { writer_for(request, out).error(Errc::no_leader); });
+        return answer_at_once([&](std::string& out) {
+            ReplyWriter reply = writer_for(request, out);
+            const Refused refusal = refusal_of(services_.replicas, shard, Errc::no_leader);
+            answer_refusal(refusal, where.slot, services_.replicas, request.protocol, reply);
+        });
     }
     if (turn == ReadTurn::later) {
         Slot& slot = push(request);
         slot.state = Slot::State::reading;
+        slot.key_slot = where.slot;
         slot.hash = hash;
         keep_key_read(request, slot.bytes);
         ++outstanding_;
@@ -271,8 +289,12 @@ void Connection::on_readable(const Waiter& waiter, const Store& store) noexcept 
     if (pipeline_.holds(waiter.request)) {
         const Slot& slot = pipeline_.at(waiter.request);
         std::array<std::string_view, key_read_args_max> args;
-        const bool waits = slot.state == Slot::State::reading;
-        if (waits) found = store.get(restore_key_read(slot.verb, slot.bytes, args)[0], slot.hash);
+        if (slot.state == Slot::State::reading) {
+            found = store.get(restore_key_read(slot.verb, slot.bytes, args)[0], slot.hash);
+        } else if (slot.state == Slot::State::wide) {
+            const std::string_view key = key_of_part(slot.verb, waiter.part);
+            found = store.get(key, store.hash(key));
+        }
     }
     on_read(waiter, found);
 }
@@ -330,122 +352,6 @@ void Connection::answer_found(const Request& request, const std::optional<Store:
     found ? reply.value(found->value) : reply.absent();
 }
 
-void Connection::write(const Request& request, ShardId shard) {
-    const std::span<const std::string_view> args = request.args;
-    if (services_.memory.full() && may_grow(request.verb)) [[unlikely]]
-        return refuse(request);
-    if (parts_of(request.verb, args.size()) > wide_parts_per_turn) return park(request);
-    const std::uint64_t number = pipeline_.tail();
-    push(request).state = Slot::State::writing;
-    const Placement& placement = services_.replicas.placement();
-    Command command;
-    command.session = request.session;
-    command.sequence = request.sequence;
-    // Others of one key: see command_of().
-    switch (request.verb) {
-        case Verb::mset:
-            for (std::size_t i = 0; i + 1 < args.size(); i += 2) {
-                command.key = args[i];
-                command.value = args[i + 1];
-                propose(number, placement.shard_of(command.key), command);
-            }
-            break;
-        case Verb::del:
-        case Verb::unlink:
-            command.kind = CommandKind::del;
-            for (const std::string_view key : args) {
-                command.key = key;
-                propose(number, placement.shard_of(key), command);
-            }
-            break;
-        case Verb::flushall:
-        case Verb::flushdb:
-            command.kind = CommandKind::flush;
-            for (std::uint16_t i = 0; i < placement.shards(); ++i) {
-                propose(number, ShardId(i), command);
-            }
-            break;
-        default:
-            command = command_of(request, services_.limits);
-            pipeline_.at(number).command_flags = command.flags;
-            propose(number, shard, command);
-            break;
-    }
-    Slot& slot = pipeline_.at(number);
-    if (slot.parts_left != 0) return;
-    slot.state = Slot::State::done;
-    services_.mark(*this);
-}
-
-/// Out of memory: nothing is begun, on any core, and nothing is logged.
-void Connection::refuse(const Request& request) {
-    Slot& slot = push(request);
-    slot.refused = true;
-    slot.error = Errc::out_of_memory;
-    services_.mark(*this);
-}
-
-void Connection::propose(std::uint64_t number, ShardId shard, const Command& command) {
-    const Waiter waiter{this, number, 0, services_.reactor.core()};
-    Slot& slot = pipeline_.at(number);
-    if (services_.replicas.has(shard)) {
-        if (const auto refusal = services_.replicas.propose(shard, command, waiter)) {
-            slot.refused = true;
-            slot.error = *refusal;
-            return;
-        }
-    } else {
-        services_.router.propose(shard, command, waiter);
-    }
-    ++slot.parts_left;
-    ++outstanding_;
-    written_shards_ |= shard_bit(shard);
-    written_value_bytes_max_ = std::max(written_value_bytes_max_, command.value.size());
-}
-
-void Connection::on_applied(const Waiter& waiter, const Store::Applied& result) noexcept {
-    called_back();
-    if (!pipeline_.holds(waiter.request)) return;  // it was answered: outcome unknown
-    Slot& slot = pipeline_.at(waiter.request);
-    if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
-    slot.number += result.number;
-    if (result.refused) {
-        slot.refused = true;
-        slot.error = *result.refused;
-    } else {
-        ++slot.parts_applied;
-    }
-    if (result.previous) {
-        slot.has_previous = true;
-        slot.bytes.assign(*result.previous);
-        pipeline_.add_charge(slot, slot.bytes.size());
-    }
-    part_done(slot);
-}
-
-void Connection::on_refused(const Waiter& waiter, Errc reason) noexcept {
-    called_back();
-    if (!pipeline_.holds(waiter.request)) return;
-    Slot& slot = pipeline_.at(waiter.request);
-    if (slot.state == Slot::State::reading) {
-        slot.state = Slot::State::done;
-        slot.rendered = true;
-        slot.bytes.clear();
-        ReplyWriter(slot.protocol, slot.request_id, slot.bytes).error(reason);
-        return pipeline_.add_charge(slot, slot.bytes.size());
-    }
-    if (slot.state != Slot::State::writing && slot.state != Slot::State::wide) return;
-    slot.refused = true;
-    slot.error = reason;
-    part_done(slot);
-}
-
-/// A wide request is done when its last part is begun, too.
-void Connection::part_done(Slot& slot) noexcept {
-    const bool last = --slot.parts_left == 0;
-    if (last && slot.state == Slot::State::writing) slot.state = Slot::State::done;
-}
-
 void Connection::refuse_long_reply(std::string_view command, std::size_t bytes_max,
                                    ReplyWriter& reply) {
     reply.error(Errc::too_large,
@@ -456,6 +362,7 @@ void Connection::refuse_long_reply(std::string_view command, std::size_t bytes_m
 /// Everything that needs no log but reads of one key, and KEYS, which is a job.
 void Connection::answer(const Request& request, std::string& out) {
     if (command_class(request.verb) == CommandClass::session) {
+        session_.cluster = !services_.loading && !services_.replicas.alone();
         return answer_session(request, session_, out);
     }
     ReplyWriter reply = writer_for(request, out);
@@ -482,7 +389,8 @@ void Connection::answer(const Request& request, std::string& out) {
             return answer_page(page, cursor, reply);
         }
         case Verb::randomkey: {
-            const auto key = random_key(replicas, services_.prng);
+            const std::vector<bool> readable(replicas.shards(), true);
+            const auto key = random_key(replicas, readable, services_.prng);
             return key ? reply.bulk(*key) : reply.absent();
         }
         case Verb::mget: {

@@ -57,32 +57,49 @@ void Connection::advance_wide(Slot& slot) {
     }
 }
 
+std::string_view Connection::key_of_part(Verb verb, std::size_t part) const noexcept {
+    return parked_args_[verb == Verb::mset ? 2 * part : part];
+}
+
+Command Connection::command_of_part(const Slot& slot, std::size_t part) const {
+    Command command;
+    command.kind = slot.verb == Verb::mset ? CommandKind::put : CommandKind::del;
+    command.key = key_of_part(slot.verb, part);
+    if (slot.verb == Verb::mset) command.value = parked_args_[2 * part + 1];
+    return command;
+}
+
 void Connection::begin_part(Slot& slot, std::size_t part) {
     const std::uint64_t number = pipeline_.head();
-    const bool pairs = slot.verb == Verb::mset;
-    const std::string_view key = parked_args_[pairs ? 2 * part : part];
+    const Waiter waiter{this, number, static_cast<std::uint32_t>(part), services_.reactor.core()};
+    const std::string_view key = key_of_part(slot.verb, part);
     const ShardId shard = services_.replicas.placement().shard_of(key);
     if (command_class(slot.verb) == CommandClass::write) {
-        Command command;
-        command.kind = pairs ? CommandKind::put : CommandKind::del;
-        command.key = key;
-        if (pairs) command.value = parked_args_[2 * part + 1];
-        return propose(number, shard, command);
+        const auto refusal = offer(waiter, shard, command_of_part(slot, part));
+        if (refusal) refuse_part(slot, part, *refusal);
+        return;
     }
+    // What was written before has been answered: there is nothing to wait for.
     if (services_.replicas.has(shard)) {
         const Store& store = services_.replicas.store(shard);
-        return take_part(slot, part, store.get(key, store.hash(key)));
+        const std::uint64_t hash = store.hash(key);
+        switch (services_.replicas.begin_read(shard, waiter, hash, false)) {
+            case ReadTurn::now: return take_part(slot, part, store.get(key, hash));
+            case ReadTurn::later: break;
+            case ReadTurn::never:
+                return refuse_part(slot, part,
+                                   refusal_of(services_.replicas, shard, Errc::no_leader));
+        }
+    } else {
+        services_.router.read(shard, key, {false, needs_value(slot.verb)}, waiter);
     }
     ++wide_.reads_in_flight;
     ++outstanding_;
-    // What was written before has been answered: there is nothing to wait for.
-    services_.router.read(shard, key, {false, needs_value(slot.verb)},
-                          Waiter{this, number, static_cast<std::uint32_t>(part), {}});
 }
 
 void Connection::take_part(Slot& slot, std::size_t part, const std::optional<Store::Found>& found) {
     ++(found ? services_.counters.hits : services_.counters.misses);
-    if (!found || wide_.too_large) return;
+    if (!found || wide_.too_large || wide_.refusal) return;
     ++wide_.found;
     if (slot.verb != Verb::mget) return;
     wide_.bytes += found->value.size();
@@ -95,13 +112,72 @@ void Connection::take_part(Slot& slot, std::size_t part, const std::optional<Sto
     wide_.values[part].emplace(found->value);
 }
 
+/// Nobody but a client of a Redis cluster, who is told, need know which node leads what.
+bool Connection::gathers_parts(Protocol protocol) const noexcept {
+    return !is_resp(protocol) && services_.forwarder.connected();
+}
+
+/// A part that another node leads is asked of it. A read of which one part is refused is refused as
+/// a whole: no further part is begun.
+void Connection::refuse_part(Slot& slot, std::size_t part, Refused refusal) {
+    const bool writes = command_class(slot.verb) == CommandClass::write;
+    if (refusal.reason == Errc::not_leader && gathers_parts(slot.protocol)) {
+        ++outstanding_;
+        writes ? ++slot.parts_left : ++wide_.reads_in_flight;
+        return services_.reactor.spawn(forward_part(pipeline_.head(), part, refusal.leader));
+    }
+    if (writes) return slot.refuse(refusal);
+    if (wide_.refusal) return;
+    wide_.refusal = refusal;
+    wide_.refused_slot = slot_of(key_of_part(slot.verb, part));
+    wide_.begun = wide_.parts;
+}
+
+io::Task<void> Connection::forward_part(std::uint64_t number, std::size_t part, NodeId leader) {
+    // It may have been answered before this began: timed out.
+    const bool waits = pipeline_.holds(number) && pipeline_.at(number).state == Slot::State::wide;
+    if (!waits) co_return called_back();
+    const Slot& slot = pipeline_.at(number);
+    const bool writes = command_class(slot.verb) == CommandClass::write;
+    const std::string_view key = key_of_part(slot.verb, part);
+    const ShardId shard = services_.replicas.placement().shard_of(key);
+    std::string content(key);
+    ForwardRequest request;
+    request.wants_value = needs_value(slot.verb);
+    if (writes) {
+        request.kind = ForwardKind::apply;
+        content.clear();
+        encode_command(content, command_of_part(slot, part));
+    }
+    request.content = content;
+    const ForwardAnswer answer =
+        co_await services_.forwarder.ask(leader, shard, request, services_.config.commit_timeout);
+    const Waiter waiter{this, number, static_cast<std::uint32_t>(part), services_.reactor.core()};
+    if (answer.refusal) {
+        on_refused(waiter, {reason_of(*answer.refusal), NodeId()});
+    } else if (writes) {
+        Store::Applied result{};
+        result.number = static_cast<std::int64_t>(answer.number);
+        on_applied(waiter, result);
+    } else {
+        std::optional<Store::Found> found;
+        if (answer.found) found = {answer.content, answer.revision};
+        on_read(waiter, found);
+    }
+}
+
 void Connection::finish_wide(Slot& slot) {
     parked_ = false;
+    slot.key_slot = slot_of(parked_args_[0]);
     parked_args_.clear();
     slot.state = Slot::State::done;
     if (command_class(slot.verb) == CommandClass::write) return;  // its outcome is in the slot
     slot.rendered = true;
     ReplyWriter reply(slot.protocol, slot.request_id, slot.bytes);
+    if (wide_.refusal) {
+        return answer_refusal(*wide_.refusal, wide_.refused_slot, services_.replicas, slot.protocol,
+                              reply);
+    }
     if (slot.verb != Verb::mget) return reply.integer(wide_.found);
     if (wide_.too_large) {
         return refuse_long_reply("MGET", services_.config.limits.reply_bytes_max, reply);

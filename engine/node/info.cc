@@ -69,7 +69,7 @@ std::uint64_t keys_of(Cores cores) {
 void add_server(const NodeFacts& node, Cores, std::string& out) {
     const ServerFacts& server = node.server;
     line(out, "redis_version", redis_version);
-    line(out, "redis_mode", "standalone");
+    line(out, "redis_mode", node.alone ? "standalone" : "cluster");
     line(out, "kv_version", KV_VERSION);
     line(out, "os", "Linux");
     line(out, "arch_bits", 64);
@@ -219,8 +219,43 @@ void add_commandstats(const NodeFacts&, Cores cores, std::string& out) {
     }
 }
 
-void add_cluster(const NodeFacts&, Cores, std::string& out) {
-    line(out, "cluster_enabled", 0);
+/// A peer counts as connected when every core has a connection with it.
+void add_cluster(const NodeFacts& node, Cores cores, std::string& out) {
+    line(out, "cluster_enabled", node.alone ? 0 : 1);
+    if (node.alone) return;
+    std::uint64_t led = 0;
+    std::uint64_t leaderless = 0;
+    for (const CoreFacts& core : cores) {
+        for (const ShardFacts& shard : core.shards) {
+            led += shard.ready ? 1 : 0;
+            leaderless += shard.leader == NodeId() ? 1 : 0;
+        }
+    }
+    line(out, "cluster_shards_led", led);
+    line(out, "cluster_shards_without_leader", leaderless);
+    const std::vector<PeerFacts>& peers = cores.front().peers;
+    const auto connected = [&](const PeerFacts& peer) {
+        return std::ranges::all_of(cores, [&](const CoreFacts& core) {
+            const auto same = std::ranges::find(core.peers, peer.node, &PeerFacts::node);
+            return same != core.peers.end() && same->connected;
+        });
+    };
+    line(out, "cluster_peers", peers.size());
+    line(out, "cluster_peers_connected", std::ranges::count_if(peers, connected));
+    for (const PeerFacts& peer : peers) {
+        fmt::format_to(Out(out), "node{}:address={},connected={}\r\n", peer.node.value(),
+                       peer.address, connected(peer) ? 1 : 0);
+    }
+}
+
+std::string_view role_of(const ShardFacts& shard) noexcept {
+    switch (shard.role) {
+        case consensus::Role::leader: return "leader";
+        case consensus::Role::follower: return "follower";
+        case consensus::Role::candidate:
+        case consensus::Role::pre_candidate: return "candidate";
+    }
+    KV_UNREACHABLE();
 }
 
 void add_keyspace(const NodeFacts&, Cores cores, std::string& out) {
@@ -241,10 +276,10 @@ void add_raft(const NodeFacts&, Cores cores, std::string& out) {
     for (const auto& [shard, core] : rows) {
         fmt::format_to(Out(out),
                        "shard{}:role={},term={},commit_index={},applied_index={},log_bytes={},"
-                       "snapshot_index={},keys={},core={}\r\n",
-                       shard->shard.value(), shard->ready ? "leader" : "candidate",
-                       shard->term.value(), shard->commit.value(), shard->applied.value(),
-                       shard->log_bytes, shard->snapshot.value(), shard->keys, core);
+                       "snapshot_index={},keys={},core={},leader={}\r\n",
+                       shard->shard.value(), role_of(*shard), shard->term.value(),
+                       shard->commit.value(), shard->applied.value(), shard->log_bytes,
+                       shard->snapshot.value(), shard->keys, core, shard->leader.value());
     }
 }
 

@@ -37,6 +37,8 @@ struct ServerFacts {
 struct ShardFacts {
     ShardId shard;
     bool ready = false;
+    consensus::Role role = consensus::Role::follower;
+    NodeId leader;  ///< as far as this node knows; 0: nobody
     Term term;
     Index commit;
     Index applied;
@@ -44,6 +46,13 @@ struct ShardFacts {
     Index snapshot;               ///< its last entry; 0: there is none
     std::uint64_t snapshot_ms = 0;
     std::uint64_t keys = 0;
+};
+
+/// Another member of the cluster, as one core sees it.
+struct PeerFacts {
+    NodeId node;
+    std::string address;  ///< for clients
+    bool connected = false;
 };
 
 /// What one core knows, at one moment.
@@ -54,7 +63,8 @@ struct CoreFacts {
     double requests_per_second = 0;
     Counters counters;
     std::vector<ShardFacts> shards;  ///< of this core
-    SnapshotFacts snapshots;         ///< without its shards
+    std::vector<PeerFacts> peers;
+    SnapshotFacts snapshots;  ///< without its shards
     wal::WalCounters wal;
     bool wal_read_only = false;
     bool wal_dsync = false;
@@ -77,6 +87,7 @@ struct NodeFacts {
     std::uint64_t memory_max = 0;  ///< limits.maxmemory
     std::uint64_t rss = 0;
     std::uint64_t rss_peak = 0;
+    bool alone = true;  ///< a cluster of one
 };
 
 /// The sections that `wanted` names, in any case and order; without any, and for "default", those

@@ -244,7 +244,9 @@ io::Task<void> Node::serve() {
     for (const auto& part : parts_) {
         auto tell = [&](io::Reactor&) {
             part->server->loading = false;
-            if (part->peers) part->peers->serve(*part->replicas);
+            if (part->peers == nullptr) return;
+            part->peers->serve(*part->replicas, part->server->forwarder);
+            part->server->set_peers(part->peers.get());
         };
         co_await io::call_on(reactor_, part->reactor.core(), tell);
     }

@@ -86,14 +86,17 @@ void Peers::connect() {
     transport_.set_peers(addresses_);
 }
 
-void Peers::serve(ReplicaSet& replicas) {
+void Peers::serve(ReplicaSet& replicas, Forwarder& forwarder) {
     replicas_ = &replicas;
+    forwarder_ = &forwarder;
+    forwarder_->set_sender(this);
     placement_ = &replicas.placement();
     reactor_.timers().arm(tick_timer_, reactor_.now() + tick_period);
 }
 
 io::Task<void> Peers::stop() {
     stopping_ = true;
+    if (forwarder_ != nullptr) forwarder_->set_sender(nullptr);
     replicas_ = nullptr;
     reactor_.timers().disarm(tick_timer_);
     if (acceptor_) co_await acceptor_->stop();
@@ -223,8 +226,9 @@ CoreId Peers::core_of(GroupId group) noexcept {
     return placement_->core_of(shard);
 }
 
-CoreId Peers::core_of_request(std::uint64_t) noexcept {
-    return reactor_.core();
+CoreId Peers::core_of_request(std::uint64_t request) noexcept {
+    const auto cores = static_cast<std::uint16_t>(reactor_.mailboxes().cores());
+    return Forwarder::core_of_request(request, cores);
 }
 
 std::string& Peers::block_of(CoreId core, NodeId from) noexcept {
@@ -252,9 +256,11 @@ void Peers::at_turn_end() {
     }
 }
 
-void Peers::on_inbox(NodeId, const Inbox& inbox) noexcept {
+void Peers::on_inbox(NodeId peer, const Inbox& inbox) noexcept {
     if (replicas_ == nullptr) return;
     for (const Message& message : inbox.messages()) replicas_->step(message);
+    for (const Forward& request : inbox.forwards) forwarder_->on_request(peer, request);
+    for (const Forward& reply : inbox.forward_replies) forwarder_->on_reply(peer, reply);
 }
 
 void Peers::on_connected(NodeId peer, std::uint64_t) noexcept {
@@ -268,11 +274,15 @@ void Peers::on_disconnected(NodeId peer) noexcept {
         said_.erase(said);
         heard_.set();
     }
-    if (replicas_ != nullptr) replicas_->disconnected(peer);
+    if (replicas_ == nullptr) return;
+    replicas_->disconnected(peer);
+    forwarder_->disconnected(peer);
 }
 
 void Peers::on_unreachable(NodeId peer) noexcept {
-    if (replicas_ != nullptr) replicas_->disconnected(peer);
+    if (replicas_ == nullptr) return;
+    replicas_->disconnected(peer);
+    forwarder_->disconnected(peer);
 }
 
 void Peers::take(std::int32_t fd, const Handshake& theirs, CoreId core) noexcept {

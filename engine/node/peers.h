@@ -28,6 +28,8 @@
 namespace kv {
 
 class Peers final : public PeerSender,
+                    public ForwardSender,
+                    public PeerView,
                     private consensus::PeerBook,
                     private consensus::PeerHandler,
                     private consensus::PeerAcceptor::Taker,
@@ -49,8 +51,8 @@ public:
     void introduce_as(const DataDirectory& directory);
     /// Connects to the others.
     void connect();
-    /// Takes part in the groups of `replicas` from now on.
-    void serve(ReplicaSet& replicas);
+    /// Takes part in the groups of `replicas` from now on, and carries what clients ask of others.
+    void serve(ReplicaSet& replicas, Forwarder& forwarder);
     io::Task<void> stop();
 
     // On the first core:
@@ -64,7 +66,15 @@ public:
     void send(const Message& message) noexcept override;
     void flush() noexcept override;
 
-    bool connected(NodeId peer) const noexcept { return transport_.connected(peer); }
+    // ForwardSender
+    bool send_forward(NodeId to, const Forward& request) noexcept override {
+        return transport_.send_forward(to, request);
+    }
+    bool send_forward_reply(NodeId to, const Forward& reply) noexcept override {
+        return transport_.send_forward_reply(to, reply);
+    }
+    // PeerView
+    bool connected(NodeId peer) const noexcept override { return transport_.connected(peer); }
     const consensus::Transport& transport() const noexcept { return transport_; }
 
 private:
@@ -115,6 +125,7 @@ private:
     const Config& config_;
     const Placement* placement_ = nullptr;  ///< of replicas_
     ReplicaSet* replicas_ = nullptr;        ///< null: not yet
+    Forwarder* forwarder_ = nullptr;        ///< with them
     Handshake own_;                         ///< before the transport, which asks for it
     std::map<NodeId, Acquaintance> known_;
     std::vector<consensus::PeerAddress> addresses_;

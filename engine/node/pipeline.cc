@@ -23,6 +23,7 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.protocol = request.protocol;
     slot.rendered = false;
     slot.refused = false;
+    slot.key_slot = SlotId();
     slot.parts_left = 0;
     slot.parts_applied = 0;
     slot.request_id = request.request_id;

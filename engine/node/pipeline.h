@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/node/refusal.h"
 #include "proto/base/assert.h"
 #include "proto/command.h"
 
@@ -32,8 +33,9 @@ struct Slot {
     bool rendered = false;
     bool has_previous = false;  ///< `bytes` holds the value before the write
     bool silent = false;        ///< its reply is dropped: CLIENT REPLY
-    bool refused = false;       ///< `error` says why; of several commands, at least one was
-    Errc error = Errc::busy;
+    bool refused = false;       ///< `refusal` says why; of several commands, at least one was
+    Refused refusal;
+    SlotId key_slot;                 ///< of its first key
     std::uint8_t command_flags = 0;  ///< of a write with one command
     std::uint32_t parts_left = 0;    ///< commands still to be applied
     std::uint32_t parts_applied = 0;
@@ -47,6 +49,15 @@ struct Slot {
     std::string bytes;
     std::string first_arg;  ///< cut, for SLOWLOG
     std::size_t args = 0;
+
+    /// One of its commands was refused. What nobody knows stays unknown, whatever becomes of the
+    /// others, and where to go counts only if nothing else is wrong.
+    void refuse(Refused why) noexcept {
+        if (refused && outcome(refusal.reason) == Outcome::unknown) return;
+        if (refused && why.reason == Errc::not_leader) return;
+        refused = true;
+        refusal = why;
+    }
 };
 
 class Pipeline {

@@ -70,7 +70,7 @@ struct Router::AnswerHeader {
     std::uint64_t request;
     std::uint32_t part;
     std::uint32_t payload_bytes;
-    std::int64_t number;
+    std::int64_t number;  ///< of a refusal: the node that leads
     std::uint64_t revision;
     AnswerKind kind;
     bool has_value;  ///< the payload is the value found, or the one before
@@ -240,7 +240,7 @@ void Router::execute(const Waiter& origin, const RequestHeader& header, std::str
     ++pending_;
     if (header.kind != RequestKind::command) return execute_read(origin, header, payload, hash);
     const auto refusal = replicas_.propose(ShardId(header.shard), as_bytes(payload), origin);
-    if (refusal) answer_refusal(origin, *refusal);
+    if (refusal) answer_refusal(origin, refusal_of(replicas_, ShardId(header.shard), *refusal));
 }
 
 void Router::execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
@@ -257,7 +257,8 @@ void Router::execute_read(const Waiter& origin, const RequestHeader& header, std
             read->key.assign(key);
             read->wants_value = header.wants_value;
             return;
-        case ReadTurn::never: return answer_refusal(origin, Errc::no_leader);
+        case ReadTurn::never:
+            return answer_refusal(origin, refusal_of(replicas_, shard, Errc::no_leader));
     }
     answer_read(origin, replicas_.store(shard).get(key, hash), header.wants_value);
 }
@@ -267,6 +268,10 @@ void Router::on_applied(std::span<const Applied> applied) noexcept {
         if (one.waiter.owner == nullptr) continue;
         if (one.waiter.core == core_) {
             handler_.on_applied(one.waiter, one.result);
+            continue;
+        }
+        if (one.waiter.core == internal_core) {
+            InternalWaiter::of(one.waiter).on_applied(one.waiter, one.result);
             continue;
         }
         AnswerHeader& header = answer(one.waiter, one.result.previous.value_or(std::string_view()));
@@ -285,6 +290,10 @@ void Router::on_readable(const Replica& replica, std::span<const Waiter> readers
             handler_.on_readable(reader, replica.store());
             continue;
         }
+        if (reader.core == internal_core) {
+            InternalWaiter::of(reader).on_readable(reader, replica.store());
+            continue;
+        }
         auto* const read = static_cast<WaitingRead*>(reader.owner);
         const Store& store = replica.store();
         answer_read(read->origin, store.get(read->key, store.hash(read->key)), read->wants_value);
@@ -297,25 +306,42 @@ void Router::give_back(WaitingRead* read) {
     free_reads_.push_back(read);
 }
 
-void Router::on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept {
+Refused Router::refusal_by(const Replica& replica, Errc reason) const noexcept {
+    ShardId shard;
+    const bool known = replicas_.placement().shard_of(replica.group().id(), shard);
+    KV_ASSERT(known);
+    return refusal_of(replicas_, shard, reason);
+}
+
+void Router::on_dropped(const Replica& replica, std::span<const Waiter> waiters,
+                        Errc reason) noexcept {
+    const Refused refusal = refusal_by(replica, reason);
     for (const Waiter& waiter : waiters) {
         if (waiter.owner == nullptr) continue;
         if (waiter.core == core_) {
-            handler_.on_refused(waiter, reason);
+            handler_.on_refused(waiter, refusal);
+        } else if (waiter.core == internal_core) {
+            InternalWaiter::of(waiter).on_refused(waiter, refusal);
         } else {
-            answer_refusal(waiter, reason);
+            answer_refusal(waiter, refusal);
         }
     }
 }
 
-void Router::on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept {
+void Router::on_reads_dropped(const Replica& replica, std::span<const Waiter> readers,
+                              Errc reason) noexcept {
+    const Refused refusal = refusal_by(replica, reason);
     for (const Waiter& reader : readers) {
         if (reader.core == core_) {
-            handler_.on_refused(reader, reason);
+            handler_.on_refused(reader, refusal);
+            continue;
+        }
+        if (reader.core == internal_core) {
+            InternalWaiter::of(reader).on_refused(reader, refusal);
             continue;
         }
         auto* const read = static_cast<WaitingRead*>(reader.owner);
-        answer_refusal(read->origin, reason);
+        answer_refusal(read->origin, refusal);
         give_back(read);
     }
 }
@@ -334,10 +360,11 @@ Router::AnswerHeader& Router::answer(const Waiter& origin, std::string_view valu
     return header;
 }
 
-void Router::answer_refusal(const Waiter& origin, Errc reason) {
+void Router::answer_refusal(const Waiter& origin, Refused refusal) {
     AnswerHeader& header = answer(origin, {});
     header.kind = AnswerKind::refused;
-    header.error = static_cast<std::uint16_t>(reason);
+    header.error = static_cast<std::uint16_t>(refusal.reason);
+    header.number = static_cast<std::int64_t>(refusal.leader.value());
 }
 
 void Router::answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
@@ -363,7 +390,10 @@ void Router::take_answer(const AnswerHeader& header, std::string_view value) {
     const Waiter waiter{header.owner, header.request, header.part, core_};
     const auto error = static_cast<Errc>(header.error);
     switch (header.kind) {
-        case AnswerKind::refused: return handler_.on_refused(waiter, error);
+        case AnswerKind::refused: {
+            const NodeId leader(static_cast<std::uint64_t>(header.number));
+            return handler_.on_refused(waiter, {error, leader});
+        }
         case AnswerKind::read: {
             std::optional<Store::Found> found;
             if (header.has_value) found = {value, Revision(header.revision)};

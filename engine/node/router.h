@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/node/internal_waiter.h"
 #include "engine/replica/replica_set.h"
 #include "io/reactor.h"
 
@@ -36,7 +37,7 @@ class RouteHandler {
 public:
     virtual void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept = 0;
     /// Nothing was done, for this reason; or nobody knows: `commit_timeout`.
-    virtual void on_refused(const Waiter& waiter, Errc reason) noexcept = 0;
+    virtual void on_refused(const Waiter& waiter, Refused refusal) noexcept = 0;
     virtual void on_read(const Waiter& waiter,
                          const std::optional<Store::Found>& found) noexcept = 0;
     /// Reads of this core that waited: ReplicaSet's AppliedHandler.
@@ -108,8 +109,10 @@ private:
     // AppliedHandler
     void on_applied(std::span<const Applied> applied) noexcept override;
     void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override;
-    void on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept override;
-    void on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept override;
+    void on_dropped(const Replica& replica, std::span<const Waiter> waiters,
+                    Errc reason) noexcept override;
+    void on_reads_dropped(const Replica& replica, std::span<const Waiter> readers,
+                          Errc reason) noexcept override;
     // io::MessageReceiver
     void on_message(CoreId from, const io::Message& message) noexcept override;
     // io::TurnHook
@@ -132,7 +135,8 @@ private:
     void take_answer(const AnswerHeader& header, std::string_view value);
     AnswerHeader& answer(const Waiter& origin, std::string_view value);
     void give_back(WaitingRead* read);
-    void answer_refusal(const Waiter& origin, Errc reason);
+    void answer_refusal(const Waiter& origin, Refused refusal);
+    Refused refusal_by(const Replica& replica, Errc reason) const noexcept;
     void answer_read(const Waiter& origin, const std::optional<Store::Found>& found,
                      bool wants_value);
 

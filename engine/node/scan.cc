@@ -66,13 +66,15 @@ void answer_page(const ScanPage& page, std::uint64_t cursor, ReplyWriter& reply)
     reply.scanned(cursor, keys);
 }
 
-std::optional<std::string> random_key(const ReplicaSet& replicas, Prng& prng) {
+std::optional<std::string> random_key(const ReplicaSet& replicas, const std::vector<bool>& readable,
+                                      Prng& prng) {
     const auto shards = static_cast<std::uint64_t>(replicas.shards());
     const std::uint64_t first = prng.below(shards);
     // The first shard twice: from a random point to its end, and in the end as a whole.
     for (std::uint64_t i = 0; i <= shards; ++i) {
         const ShardId shard(static_cast<std::uint16_t>((first + i) % shards));
-        if (!replicas.has(shard) || replicas.store(shard).size() == 0) continue;
+        if (!replicas.has(shard) || !readable[shard.value()]) continue;
+        if (replicas.store(shard).size() == 0) continue;
         const Store& store = replicas.store(shard);
         Cursor cursor(i == 0 ? prng.next() : 0);
         std::uint64_t seen = 0;

@@ -50,8 +50,9 @@ std::uint64_t scan(const ReplicaSet& replicas, const ScanOptions& options, ScanP
 ScanOptions scan_options(std::span<const std::string_view> args);
 void answer_page(const ScanPage& page, std::uint64_t cursor, ReplyWriter& reply);
 
-/// Some key of this core; nothing if there is none. Not evenly distributed: keys whose neighbours
-/// are few come more often.
-std::optional<std::string> random_key(const ReplicaSet& replicas, Prng& prng);
+/// Some key of this core, of the shards that are `readable`; nothing if there is none. Not evenly
+/// distributed: keys whose neighbours are few come more often.
+std::optional<std::string> random_key(const ReplicaSet& replicas, const std::vector<bool>& readable,
+                                      Prng& prng);
 
 }  // namespace kv

@@ -69,8 +69,8 @@ void Server::on_applied(const Waiter& waiter, const Store::Applied& result) noex
     static_cast<Connection*>(waiter.owner)->on_applied(waiter, result);
 }
 
-void Server::on_refused(const Waiter& waiter, Errc reason) noexcept {
-    static_cast<Connection*>(waiter.owner)->on_refused(waiter, reason);
+void Server::on_refused(const Waiter& waiter, Refused refusal) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_refused(waiter, refusal);
 }
 
 void Server::on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept {

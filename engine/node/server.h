@@ -17,6 +17,15 @@ namespace kv {
 
 class Acceptor;
 
+/// Which other nodes this core has a connection with.
+class PeerView {
+public:
+    virtual bool connected(NodeId peer) const noexcept = 0;
+
+protected:
+    ~PeerView() = default;
+};
+
 class Server final : public Services,
                      private RouteHandler,
                      private io::MessageReceiver,
@@ -41,6 +50,8 @@ public:
     void set_acceptor(Acceptor* acceptor) noexcept { acceptor_ = acceptor; }
     /// Where clients reach the node.
     void set_port(std::uint16_t port) noexcept { facts_.port = port; }
+    /// For INFO. Null, as at first: no other node is connected.
+    void set_peers(const PeerView* peers) noexcept { peers_ = peers; }
     /// Takes over a connected descriptor.
     void adopt(std::int32_t fd);
     /// Tells a client why not, and closes.
@@ -63,7 +74,7 @@ public:
 private:
     void answer_config_get(const Request& request, ReplyWriter& reply);
     void on_applied(const Waiter& waiter, const Store::Applied& result) noexcept override;
-    void on_refused(const Waiter& waiter, Errc reason) noexcept override;
+    void on_refused(const Waiter& waiter, Refused refusal) noexcept override;
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept override;
     void on_readable(const Waiter& waiter, const Store& store) noexcept override;
     void on_uncongested() noexcept override;
@@ -98,6 +109,7 @@ private:
     ServerFacts facts_;
     Router router_;
     Acceptor* acceptor_ = nullptr;
+    const PeerView* peers_ = nullptr;
     std::vector<std::unique_ptr<Connection>> connections_;  ///< each knows its place
     std::vector<Connection*> marked_;
     std::vector<Connection*> marked_before_;

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "engine/node/config.h"
+#include "engine/node/forward.h"
 #include "engine/node/memory.h"
+#include "engine/node/read_gate.h"
 #include "engine/node/slowlog.h"
 #include "engine/replica/replica_set.h"
 #include "io/reactor.h"
@@ -39,12 +41,18 @@ struct Counters {
     std::array<std::uint64_t, static_cast<std::size_t>(verb_last) + 1> calls{};  ///< by verb
 };
 
+/// Where a key belongs.
+struct KeyPlace {
+    SlotId slot;
+    ShardId shard;
+};
+
 /// A request that waits for its batch to be whole, with what was looked up for it.
 struct PendingRequest {
     Request request;
     std::array<std::string_view, 2> args;
     std::uint64_t hash = 0;
-    ShardId shard;
+    KeyPlace place;
 };
 
 /// Requests of one connection that were parsed together, so that the memory they touch is fetched
@@ -70,6 +78,8 @@ public:
     const Config& config = settings;
     ReplicaSet& replicas;  ///< of this core
     Router& router;        ///< to those of other cores
+    ReadGate gate;         ///< to whole shards of this core
+    Forwarder forwarder;   ///< to the leaders elsewhere; the node connects it
     NodeMemory& memory;    ///< of all cores
     RequestLimits limits;
     Counters counters;
@@ -112,7 +122,14 @@ public:
 
 protected:
     Services(io::Reactor& r, const Config& c, ReplicaSet& set, Router& to_others, NodeMemory& m)
-        : reactor(r), settings(c), replicas(set), router(to_others), memory(m), prng(seed_from(r)) {
+        : reactor(r),
+          settings(c),
+          replicas(set),
+          router(to_others),
+          gate(r, set),
+          forwarder(r, set),
+          memory(m),
+          prng(seed_from(r)) {
         limits.value_bytes_max = c.limits.value_bytes_max;
         limits.request_bytes_max = c.limits.request_bytes_max;
     }

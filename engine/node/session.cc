@@ -80,7 +80,7 @@ void write_hello(const Session& session, resp::Writer& out) {
     out.bulk("id");
     out.integer(static_cast<std::int64_t>(session.id));
     out.bulk("mode");
-    out.bulk("standalone");
+    out.bulk(session.cluster ? "cluster" : "standalone");
     out.bulk("role");
     out.bulk("master");
     out.bulk("modules");

@@ -25,6 +25,7 @@ struct Session {
     std::string library;
     std::string library_version;
     bool resp3 = false;
+    bool cluster = false;  ///< the node is one of several
     bool no_evict = false;
     bool no_touch = false;
     Replies replies = Replies::on;

@@ -73,12 +73,6 @@ Command command_of(const Request& request, const RequestLimits& limits) {
 }
 
 void answer_write(const Slot& slot, ReplyWriter& reply) {
-    // Refused in one shard and applied in another: the whole is neither.
-    if (slot.refused && slot.parts_applied != 0) {
-        return reply.error(Errc::commit_timeout,
-                           "some keys were written and others refused, outcome unknown");
-    }
-    if (slot.refused) return reply.error(slot.error);
     if ((slot.command_flags & flag_return_previous) != 0) {
         return slot.has_previous ? reply.value(slot.bytes) : reply.absent();
     }

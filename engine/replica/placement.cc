@@ -29,6 +29,11 @@ Placement::Placement(std::uint16_t shards, std::uint16_t cores) : shards_(shards
     }
 }
 
+SlotId Placement::first_slot(ShardId shard) const noexcept {
+    const std::uint32_t slots = std::uint32_t{shard.value()} * slot_count + shards_ - 1;
+    return SlotId(static_cast<std::uint16_t>(slots / shards_));
+}
+
 bool Placement::shard_of(GroupId group, ShardId& out) const noexcept {
     if (group.value() == 0 || group.value() > shards_) return false;
     out = ShardId(static_cast<std::uint16_t>(group.value() - 1));

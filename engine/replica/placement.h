@@ -19,6 +19,8 @@ public:
 
     ShardId shard_of(SlotId slot) const noexcept { return ShardId(table_[slot.value() >> shift_]); }
     ShardId shard_of(std::string_view key) const noexcept { return shard_of(slot_of(key)); }
+    /// The lowest one of a shard.
+    SlotId first_slot(ShardId shard) const noexcept;
     CoreId core_of(ShardId shard) const noexcept { return cores_of_[shard.value()]; }
     std::uint16_t shards() const noexcept { return shards_; }
     std::uint16_t cores() const noexcept { return cores_; }

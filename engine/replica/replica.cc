@@ -114,7 +114,7 @@ void Replica::role_changed() {
     for (const Reader& reader : readers_) readers.push_back(reader.waiter);
     readers_.clear();
     if (readers.empty() || handler_ == nullptr) return;
-    handler_->on_reads_dropped(readers, Errc::no_leader);
+    handler_->on_reads_dropped(*this, readers, Errc::no_leader);
 }
 
 void Replica::replaced(LogPosition position, Store& store) {
@@ -129,7 +129,7 @@ void Replica::replaced(LogPosition position, Store& store) {
 
 void Replica::drop(std::vector<Waiter> waiters, Errc reason) {
     done_ += waiters.size();
-    if (handler_ != nullptr) handler_->on_dropped(waiters, reason);
+    if (handler_ != nullptr) handler_->on_dropped(*this, waiters, reason);
     keep_waiters(std::move(waiters));
 }
 

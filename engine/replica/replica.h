@@ -38,9 +38,11 @@ public:
     virtual void on_applied(std::span<const Applied> applied) noexcept = 0;
     /// Commands that were taken and that this node can do nothing more for: `no_leader`, they have
     /// had no effect and will have none; `commit_timeout`, nobody knows.
-    virtual void on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept = 0;
+    virtual void on_dropped(const Replica& replica, std::span<const Waiter> waiters,
+                            Errc reason) noexcept = 0;
     /// Reads that waited and will not be served here: `no_leader`.
-    virtual void on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept = 0;
+    virtual void on_reads_dropped(const Replica& replica, std::span<const Waiter> readers,
+                                  Errc reason) noexcept = 0;
     /// Reads that waited for the commands before them may look into the store of `replica` now, and
     /// only during the call: the next command is not applied yet.
     virtual void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept = 0;

@@ -162,6 +162,20 @@ std::optional<Errc> ReplicaSet::propose_any(ShardId shard, const AnyCommand& com
 template std::optional<Errc> ReplicaSet::propose_any(ShardId, const Command&, Waiter);
 template std::optional<Errc> ReplicaSet::propose_any(ShardId, const Bytes&, Waiter);
 
+/// What the log says wins over what formed the cluster.
+const Configuration& ReplicaSet::configuration() const noexcept {
+    if (own_.empty() || own_.front()->group().configuration().members.empty()) {
+        return options_.configuration;
+    }
+    return own_.front()->group().configuration();
+}
+
+const Member* ReplicaSet::member(NodeId node) const noexcept {
+    const std::vector<Member>& members = configuration().members;
+    const auto found = std::ranges::find(members, node, &Member::node);
+    return found == members.end() ? nullptr : &*found;
+}
+
 std::uint64_t ReplicaSet::pending() const noexcept {
     std::uint64_t pending = 0;
     for (Replica* const replica : own_) pending += replica->pending();

@@ -134,6 +134,16 @@ public:
     }
     /// Who leads `shard`, as far as this node knows; 0: nobody.
     NodeId leader(ShardId shard) const noexcept { return replica(shard).group().raft().leader(); }
+    NodeId self() const noexcept { return options_.node; }
+    /// No other node has a vote in the groups of this core: what is here is all there is to know.
+    bool alone() const noexcept {
+        if (own_.empty()) return options_.configuration.members.size() <= 1;
+        return own_.front()->group().alone();
+    }
+    /// Who belongs to the cluster, as far as this node knows.
+    const Configuration& configuration() const noexcept;
+    /// A node of the cluster, as far as this one knows; null: no such.
+    const Member* member(NodeId node) const noexcept;
     /// Commands that were taken and not yet applied.
     std::uint64_t pending() const noexcept;
 

@@ -48,6 +48,8 @@ Row row(Errc code) noexcept {
             return {"out_of_memory", "command not allowed when used memory > 'maxmemory'."};
         case Errc::loading: return {"loading", "the node is loading its data"};
         case Errc::no_protocol: return {"no_protocol", "unsupported protocol version"};
+        case Errc::not_leader: return {"not_leader", "another node leads this shard"};
+        case Errc::cross_slot: return {"cross_slot", "Keys in request don't hash to the same slot"};
     }
     KV_UNREACHABLE("Errc {}", static_cast<unsigned>(code));
 }

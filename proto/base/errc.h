@@ -44,7 +44,12 @@ enum class Errc : std::uint16_t {
     out_of_memory,  ///< the command may grow memory, which has reached its limit; not applied
     loading,        ///< the node reads its log and its snapshots; not applied
     no_protocol,    ///< HELLO asks for a version of the protocol that does not exist
+    not_leader,     ///< another node leads the shard; not applied
+    cross_slot,     ///< keys of several slots in one request of RESP to a cluster; not applied
 };
+
+/// All numbers up to it are errors.
+inline constexpr Errc errc_last = Errc::cross_slot;
 
 /// What a client may conclude from an error about the request it sent. The three are never mixed.
 enum class Outcome : std::uint8_t { not_applied = 0, unknown = 1, applied = 2 };

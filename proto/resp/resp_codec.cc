@@ -373,7 +373,8 @@ bool split_inline(std::string_view line, std::string& storage,
 
 std::string_view error_prefix(Errc error) noexcept {
     if (error == Errc::commit_timeout) return "TIMEOUT ";
-    if (error == Errc::no_leader) return "CLUSTERDOWN ";
+    if (error == Errc::no_leader || error == Errc::not_leader) return "CLUSTERDOWN ";
+    if (error == Errc::cross_slot) return "CROSSSLOT ";
     if (error == Errc::read_only) return "MISCONF ";
     if (error == Errc::busy || error == Errc::log_full) return "BUSY ";
     if (error == Errc::out_of_memory) return "OOM ";

@@ -18,6 +18,8 @@ CoreFacts core_with_shard(std::uint16_t shard, std::uint64_t keys) {
     ShardFacts facts;
     facts.shard = ShardId(shard);
     facts.ready = true;
+    facts.role = consensus::Role::leader;
+    facts.leader = NodeId(1);
     facts.term = Term(3);
     facts.commit = Index(9);
     facts.applied = Index(9);
@@ -38,6 +40,30 @@ std::string render(std::span<const CoreFacts> cores, std::vector<std::string_vie
     node.memory.clients = 1 << 20;
     node.rss = 4 << 20;
     return render_info(node, cores, sections);
+}
+
+TEST(Info, AClusterSaysWhoLeadsAndWhoIsThere) {
+    CoreFacts cores[] = {core_with_shard(0, 1), core_with_shard(1, 2)};
+    for (CoreFacts& core : cores) {
+        core.peers = {{NodeId(2), "10.0.0.2:7002", true}, {NodeId(3), "10.0.0.3:7003", true}};
+    }
+    cores[1].peers[1].connected = false;
+    cores[1].shards[0].ready = false;
+    cores[1].shards[0].role = consensus::Role::follower;
+    cores[1].shards[0].leader = NodeId();
+    NodeFacts node;
+    node.alone = false;
+    const std::string_view sections[] = {"cluster"};
+    EXPECT_EQ(render_info(node, cores, sections),
+              "# Cluster\r\ncluster_enabled:1\r\ncluster_shards_led:1\r\n"
+              "cluster_shards_without_leader:1\r\ncluster_peers:2\r\n"
+              "cluster_peers_connected:1\r\n"
+              "node2:address=10.0.0.2:7002,connected=1\r\n"
+              "node3:address=10.0.0.3:7003,connected=0\r\n");
+    const std::string_view raft[] = {"raft"};
+    const std::string text = render_info(node, cores, raft);
+    EXPECT_NE(text.find("shard0:role=leader,term=3,"), text.npos);
+    EXPECT_NE(text.find("shard1:role=follower,term=3,"), text.npos);
 }
 
 TEST(Info, FieldsAreSumsOverTheCores) {
@@ -66,7 +92,7 @@ TEST(Info, FieldsAreSumsOverTheCores) {
              "cmdstat_get:calls=120",
              "db0:keys=42,expires=0,avg_ttl=0",
              "shard0:role=leader,term=3,commit_index=9,applied_index=9,log_bytes=77,"
-             "snapshot_index=4,keys=12,core=1",
+             "snapshot_index=4,keys=12,core=1,leader=1",
          }) {
         EXPECT_NE(text.find("\r\n" + std::string(line) + "\r\n"), text.npos) << line << "\n"
                                                                              << text;

@@ -39,10 +39,12 @@ struct Handler final : AppliedHandler {
                                    : std::nullopt);
         }
     }
-    void on_dropped(std::span<const Waiter> waiters, Errc reason) noexcept override {
+    void on_dropped(const Replica&, std::span<const Waiter> waiters,
+                    Errc reason) noexcept override {
         for (const Waiter& waiter : waiters) dropped.emplace_back(waiter.request, reason);
     }
-    void on_reads_dropped(std::span<const Waiter> readers, Errc reason) noexcept override {
+    void on_reads_dropped(const Replica&, std::span<const Waiter> readers,
+                          Errc reason) noexcept override {
         for (const Waiter& reader : readers) reads_dropped.emplace_back(reader.request, reason);
     }
     void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override {
