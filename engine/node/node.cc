@@ -214,7 +214,7 @@ io::Task<Status> Node::make_parts() {
         auto make = [&](io::Reactor& here) {
             FailureHandler& failures = part;
             part.replicas = std::make_unique<ReplicaSet>(here, replica_set_options(i), failures);
-            part.replicas->set_sender(part.peers.get());
+            if (part.peers) part.peers->introduce_to(*part.replicas);
             part.server = std::make_unique<Server>(here, config_, *part.replicas, memory_, facts);
         };
         co_await io::call_on(reactor_, part.reactor.core(), make);

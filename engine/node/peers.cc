@@ -220,6 +220,12 @@ void Peers::flush() noexcept {
     transport_.flush();
 }
 
+std::optional<io::Endpoint> Peers::endpoint_of(NodeId node) noexcept {
+    const auto found = std::ranges::find(addresses_, node, &consensus::PeerAddress::node);
+    if (found == addresses_.end()) return std::nullopt;
+    return found->endpoint;
+}
+
 CoreId Peers::core_of(GroupId group) noexcept {
     ShardId shard;
     if (placement_ == nullptr || !placement_->shard_of(group, shard)) return reactor_.core();
@@ -294,10 +300,12 @@ void Peers::take(std::int32_t fd, const Handshake& theirs, CoreId core) noexcept
 }
 
 void Peers::adopt(std::int32_t fd, const Handshake& theirs) {
-    if (theirs.purpose == Purpose::snapshot || stopping_) {
+    const bool snapshot = theirs.purpose == Purpose::snapshot;
+    if (stopping_ || (snapshot && replicas_ == nullptr)) {
         reactor_.spawn(close(fd));
         return;
     }
+    if (snapshot) return replicas_->adopt_snapshot(fd, theirs);
     transport_.adopt(fd, theirs);
 }
 

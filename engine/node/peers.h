@@ -33,6 +33,7 @@ class Peers final : public PeerSender,
                     private consensus::PeerBook,
                     private consensus::PeerHandler,
                     private consensus::PeerAcceptor::Taker,
+                    private consensus::SnapshotRoutes,
                     private io::MessageReceiver,
                     private io::TurnHook {
 public:
@@ -51,6 +52,11 @@ public:
     void introduce_as(const DataDirectory& directory);
     /// Connects to the others.
     void connect();
+    /// Before `replicas` opens.
+    void introduce_to(ReplicaSet& replicas) {
+        replicas.set_sender(this);
+        replicas.set_snapshot_routes(this);
+    }
     /// Takes part in the groups of `replicas` from now on, and carries what clients ask of others.
     void serve(ReplicaSet& replicas, Forwarder& forwarder);
     io::Task<void> stop();
@@ -105,6 +111,9 @@ private:
     void on_connected(NodeId peer, std::uint64_t boot) noexcept override;
     void on_disconnected(NodeId peer) noexcept override;
     void on_unreachable(NodeId peer) noexcept override;
+    // consensus::SnapshotRoutes
+    consensus::PeerBook& book() noexcept override { return *this; }
+    std::optional<io::Endpoint> endpoint_of(NodeId node) noexcept override;
     // consensus::PeerAcceptor::Taker
     void take(std::int32_t fd, const Handshake& theirs, CoreId core) noexcept override;
     // io::MessageReceiver, io::TurnHook

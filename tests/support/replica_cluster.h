@@ -42,6 +42,7 @@ public:
 
 private:
     void send(const Message& message) noexcept override;
+    void flush() noexcept override {}
     void on_storage_failed(const Error& error) noexcept override { failure = error; }
     Handshake introduce() noexcept override;
     Acquaintance know(NodeId node) noexcept override;
