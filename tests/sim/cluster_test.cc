@@ -49,7 +49,9 @@ public:
         for (int i = 0; i < count; ++i) {
             const std::string key = ClusterClient::key_name(static_cast<std::uint64_t>(i) % 20);
             bool done = false;
-            for (int tries = 0; tries < 10 && !done; ++tries) {
+            for (int tries = 0; tries < 20 && !done; ++tries) {
+                // Who is asked may know of no leader, or of one that has just died.
+                if (tries > 0) cluster_.world.run_for(100ms);
                 last_[key] = fmt::format("v{}.", ++values_);
                 done = put(key, last_[key]);
             }
