@@ -83,7 +83,7 @@ TEST(Limits, ManyConnectionsAreLookedAtAFewATurnButAllInTime) {
     server.world.run_for(10s);
     EXPECT_GE(server.process().reactor().counters().turns - turns, many / 128 * 40);
     // The server ends its half and waits for them to end theirs, but not for long.
-    for (const auto& client : clients) client->send("QUIT\n");
+    for (const auto& client : clients) client->send(resp_array({"QUIT"}));
     server.world.run_for(2s);
     EXPECT_EQ(server.server().connections(), 0u);
 }

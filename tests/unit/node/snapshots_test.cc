@@ -241,6 +241,7 @@ TEST(NodeSnapshots, AFlushMeanwhileOnlyDelaysThem) {
     Config config = frequent_snapshots();
     config.cluster.shards = 1;
     config.wal.segment_bytes = 1_MiB;
+    config.wal.bytes_max = 256_MiB;
     SimServer server(1, config);
     io::SimFault slow;
     slow.code = io::OpCode::write;
