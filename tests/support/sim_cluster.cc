@@ -9,19 +9,6 @@
 
 namespace kv::sim {
 
-/// Sees what a core of a node says to the others, before it leaves.
-struct SimCluster::Tap final : PeerSender {
-    Tap(SimCluster& c, NodeId i, PeerSender& n) : cluster(c), id(i), next(n) {}
-    void send(const Message& message) noexcept override {
-        cluster.on_sent(id, message);
-        next.send(message);
-    }
-    void flush() noexcept override { next.flush(); }
-    SimCluster& cluster;
-    NodeId id;
-    PeerSender& next;
-};
-
 namespace {
 
 constexpr Duration check_period = 100ms;  // of what is not looked at after each event

@@ -130,7 +130,18 @@ private:
         LogPosition last;
         bool operator==(const Seen&) const = default;
     };
-    struct Tap;
+    /// Sees what a core of a node says to the others, before it leaves.
+    struct Tap final : PeerSender {
+        Tap(SimCluster& c, NodeId i, PeerSender& n) : cluster(c), id(i), next(n) {}
+        void send(const Message& message) noexcept override {
+            cluster.on_sent(id, message);
+            next.send(message);
+        }
+        void flush() noexcept override { next.flush(); }
+        SimCluster& cluster;
+        NodeId id;
+        PeerSender& next;
+    };
     struct House {
         std::unique_ptr<io::SimProcess> process;
         std::unique_ptr<Node> node;

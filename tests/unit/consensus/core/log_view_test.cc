@@ -30,7 +30,7 @@ TEST(LogView, AStaleHandOverVouchesForNothing) {
 
 TEST(LogView, KnowsTheTermsOfWhatItNoLongerHasInMemory) {
     LogView log;
-    for (const std::uint64_t i : {1, 2, 3, 4, 5, 6}) log.append(entry((i + 1) / 2, i));
+    for (const std::uint64_t i : {1u, 2u, 3u, 4u, 5u, 6u}) log.append(entry((i + 1) / 2, i));
     log.recovered();
     log.trim(Index(5), 0);
     EXPECT_EQ(log.in_memory(), Index(6));
