@@ -181,7 +181,6 @@ std::size_t ReplicaSet::buffer_bytes() const noexcept {
 void ReplicaSet::touch(Replica& replica) {
     if (std::exchange(replica.touched, true)) return;
     touched_.push_back(&replica);
-    reactor_.want_turn();
 }
 
 void ReplicaSet::step(const Message& message) {
@@ -198,6 +197,7 @@ void ReplicaSet::disconnected(NodeId peer) {
         replica->group().disconnected(peer);
         touch(*replica);
     }
+    reactor_.want_turn();  // it may be told at the very end of one
 }
 
 /// A log that takes this long for a write promises nothing any more: somebody else is to lead. (A
@@ -351,6 +351,8 @@ void ReplicaSet::send(const Message& message) noexcept {
     if (sender_ != nullptr) sender_->send(message);
 }
 
+// Neither the log on disk nor snapshots go to peers yet: a follower that needs them waits for good.
+// That is why kv-server refuses to run several nodes.
 void ReplicaSet::fetch(GroupId, const consensus::Fetch&) noexcept {}
 
 void ReplicaSet::send_snapshot(GroupId, const consensus::SnapshotSend&) noexcept {}
