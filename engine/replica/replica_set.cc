@@ -77,8 +77,10 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
         KV_CO_CHECK(replica->group().start(options_.configuration, reactor_.now()));
         touch(*replica);
     }
+    // Alone it is sure of its whole log, and has all of it before anybody counts or asks.
     const auto settled = [](const Replica* replica) {
-        return replica->group().ready() || !replica->group().alone();
+        const consensus::Group& group = replica->group();
+        return !group.alone() || (group.ready() && !group.has_committed());
     };
     while (!std::all_of(own_.begin(), own_.end(), settled)) {
         if (failed_) co_return fail(Errc::io, "the log failed while the node started");
@@ -206,7 +208,6 @@ std::size_t ReplicaSet::buffer_bytes() const noexcept {
 void ReplicaSet::touch(Replica& replica) {
     if (std::exchange(replica.touched, true)) return;
     touched_.push_back(&replica);
-    reactor_.want_turn();
 }
 
 void ReplicaSet::step(const Message& message) {
@@ -223,6 +224,7 @@ void ReplicaSet::disconnected(NodeId peer) {
         replica->group().disconnected(peer);
         touch(*replica);
     }
+    reactor_.want_turn();  // it may be told at the very end of one
 }
 
 /// A log that takes this long for a write promises nothing any more: somebody else is to lead. (A

@@ -208,7 +208,7 @@ private:
     template <typename AnyCommand>
     std::optional<Errc> propose_any(ShardId shard, const AnyCommand& command, Waiter waiter);
     void apply_committed() noexcept;
-    /// `replica` has effects to be carried out at the end of the turn.
+    /// `replica` has effects to be carried out at the end of this turn.
     void touch(Replica& replica);
     void look_at_disk();
     void look_at_leaders();
