@@ -153,6 +153,11 @@ protected:
         Effects effects;
         return raft_.start(three, source_.now, effects);
     }
+    Effects flush() {
+        Effects effects;
+        raft_.flush(source_.now, effects);
+        return effects;
+    }
     RaftOne source_;
     Raft raft_{source_->options()};
 };
@@ -194,16 +199,46 @@ TEST_F(Recovery, ASnapshotWithAnEarlierLogGoesOnBehindIt) {
     EXPECT_EQ(raft_.last(), at(3, 6));
 }
 
-TEST_F(Recovery, ALogThatContradictsItsSnapshotIsDamageUnlessItWasVoided) {
+/// It was installed, and the power failed before the reset that goes with it was durable. What the
+/// snapshot holds is committed: the log is what goes, and the reset is handed over again.
+TEST_F(Recovery, ASnapshotWinsOverALogThatContradictsIt) {
     raft_.restore(at(3, 2), 0, three);
     ASSERT_TRUE(entry(1, 1));
     ASSERT_TRUE(entry(2, 2));
     ASSERT_TRUE(entry(2, 3));
+    ASSERT_TRUE(start());
+    EXPECT_EQ(raft_.last(), at(3, 2));
+    EXPECT_EQ(flush().reset, at(3, 2));
+}
+
+TEST_F(Recovery, ASnapshotWinsOverALogThatEndsBeforeIt) {
+    raft_.restore(at(3, 5), 0, three);
+    ASSERT_TRUE(entry(1, 1));
+    ASSERT_TRUE(entry(2, 2));
+    ASSERT_TRUE(start());
+    EXPECT_EQ(raft_.last(), at(3, 5));
+    EXPECT_EQ(flush().reset, at(3, 5));
+}
+
+TEST_F(Recovery, ACommittedEntryBehindALogThatContradictsItsSnapshotIsDamage) {
+    raft_.restore(at(3, 2), 0, three);
+    ASSERT_TRUE(entry(1, 1));
+    ASSERT_TRUE(entry(2, 2));
+    ASSERT_TRUE(state(2, 0, 3));
+    ASSERT_TRUE(entry(2, 3));
     EXPECT_EQ(start().error().code, Errc::damaged);
+}
+
+TEST_F(Recovery, ALogThatWasVoidedContradictsNothing) {
+    raft_.restore(at(3, 2), 0, three);
+    ASSERT_TRUE(entry(1, 1));
+    ASSERT_TRUE(entry(2, 2));
+    ASSERT_TRUE(entry(2, 3));
     ASSERT_TRUE(raft_.recover(at(3, 2)));
     ASSERT_TRUE(entry(3, 3));
     ASSERT_TRUE(start());
     EXPECT_EQ(raft_.last(), at(3, 3));
+    EXPECT_FALSE(flush().reset.has_value());
 }
 
 TEST_F(Recovery, AResetBeyondTheSnapshotIsDamage) {
