@@ -144,12 +144,6 @@ public:
     std::size_t buffer_bytes() const noexcept { return log_.memory_bytes(); }
     /// What a leader believes of its followers; empty for others.
     std::span<const Progress> followers() const noexcept { return followers_; }
-    /// What a log that gives up its oldest part must repeat: the newest term and vote that were
-    /// handed over, and what is committed.
-    HardState kept_state() const noexcept {
-        const HardState& newest = saving_.empty() ? durable_state_ : saving_.back().second;
-        return {newest.term, newest.vote, commit_};
-    }
     /// The newest term and vote that are durable.
     const HardState& durable_state() const noexcept { return durable_state_; }
     const RaftOptions& options() const noexcept { return options_; }

@@ -71,6 +71,7 @@ public:
 
     bool touched = false;    ///< in the list of its owner of those with effects
     bool committed = false;  ///< in the list of its owner of those with entries to apply
+    HardState logged;        ///< the newest that is durable in the log, whatever comes with it
 
     consensus::Group& group() noexcept { return group_; }
     const consensus::Group& group() const noexcept { return group_; }

@@ -75,6 +75,7 @@ io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {
     KV_CO_CHECK(co_await wal_.open(std::move(recovered.position)));
     for (Replica* const replica : own_) {
         KV_CO_CHECK(replica->group().start(options_.configuration, reactor_.now()));
+        replica->logged = replica->group().raft().durable_state();
         touch(*replica);
     }
     // Alone it is sure of its whole log, and has all of it before anybody counts or asks.
@@ -339,6 +340,12 @@ void ReplicaSet::stage_hard_state(GroupId group, const HardState& state) noexcep
 
 void ReplicaSet::save(GroupId group, const HardState& state) noexcept {
     stage_hard_state(group, state);
+    Staged staged;
+    const bool known = placement_.shard_of(group, staged.shard);
+    KV_ASSERT(known);
+    staged.ticket = staged_last_;
+    staged.state = state;
+    staged_.push_back(staged);
 }
 
 void ReplicaSet::reset(GroupId group, LogPosition position) noexcept {
@@ -474,8 +481,9 @@ void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
             index_.entry(staged.shard, staged.index, staged.place);
             snapshots_.entry_durable(staged.shard, staged.index, staged.bytes);
         }
-        if (staged.mark.number == 0) continue;
         Replica& replica = mutable_replica(staged.shard);
+        if (staged.state) replica.logged = *staged.state;
+        if (staged.mark.number == 0) continue;
         replica.group().persisted(staged.mark, reactor_.now());
         touch(replica);
         note_committed(replica);
@@ -519,8 +527,11 @@ void ReplicaSet::apply_committed() noexcept {
 }
 
 void ReplicaSet::stage_rotation() noexcept {
+    // What waits for its turn follows in the new segment.
     for (Replica* const replica : own_) {
-        stage_hard_state(replica->group().id(), replica->group().raft().kept_state());
+        HardState state = replica->logged;
+        state.commit = replica->group().raft().commit();
+        stage_hard_state(replica->group().id(), state);
     }
     snapshots_.on_rotation();
     index_.released(wal_.first_segment());

@@ -221,7 +221,7 @@ private:
     std::uint64_t now_ms() noexcept;
     Replica& mutable_replica(ShardId shard) noexcept { return *replicas_[shard.value()]; }
 
-    /// One entry, or what ends a hand-over, in the WAL.
+    /// One hard state or entry, or what ends a hand-over, in the WAL.
     struct Staged {
         wal::Ticket ticket = 0;
         ShardId shard;
@@ -229,6 +229,7 @@ private:
         std::uint64_t bytes = 0;      ///< of the entry
         consensus::PersistMark mark;  ///< that is durable with it; number 0: none yet
         bool reset = false;           ///< the entries before are void
+        std::optional<HardState> state;
         wal::BatchPlace place;        ///< once it is durable
     };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 #include "io/await.h"
@@ -31,29 +32,48 @@ struct Resharder::Output final : WalClient {
         std::string hard_state;
         std::string mark;
     };
+    /// A hard state or a mark on its way to the disk.
+    struct Staged {
+        Ticket ticket;
+        GroupId group;
+        RecordKind kind;
+        std::string payload;
+    };
 
     Output(io::Reactor& reactor, WalOptions options) : wal(reactor, std::move(options), *this) {}
 
-    void on_durable(Ticket ticket) noexcept override { durable = ticket; }
-    void on_failed(const Error& error) noexcept override { failure = error; }
-    void stage_rotation() noexcept override { static_cast<void>(stage_newest()); }
-
-    Ticket stage_newest() {
-        Ticket ticket = 0;
-        for (const auto& [group, newest] : groups) {
-            if (!newest.hard_state.empty()) {
-                ticket = wal.stage(RecordKind::hard_state, group, as_bytes(newest.hard_state));
-            }
-            if (!newest.mark.empty()) {
-                ticket = wal.stage(RecordKind::snapshot_mark, group, as_bytes(newest.mark));
-            }
+    void on_durable(Ticket ticket) noexcept override {
+        durable = ticket;
+        for (; !waiting.empty() && waiting.front().ticket <= ticket; waiting.pop_front()) {
+            Staged& front = waiting.front();
+            Newest& newest = groups[front.group];
+            (front.kind == RecordKind::hard_state ? newest.hard_state : newest.mark) =
+                std::move(front.payload);
         }
-        return ticket;
+    }
+    void on_failed(const Error& error) noexcept override { failure = error; }
+    /// What the log says up to here. Newer ones wait, and follow in their places: a commit that is
+    /// ahead of its entries would make those that take the place of others look like damage.
+    void stage_rotation() noexcept override {
+        for (const auto& [group, newest] : groups) {
+            if (!newest.hard_state.empty())
+                wal.stage(RecordKind::hard_state, group, as_bytes(newest.hard_state));
+            if (!newest.mark.empty())
+                wal.stage(RecordKind::snapshot_mark, group, as_bytes(newest.mark));
+        }
+    }
+    void stage(const Record& record) {
+        staged = wal.stage(record.kind, record.group, record.payload);
+        if (record.kind == RecordKind::hard_state || record.kind == RecordKind::snapshot_mark) {
+            waiting.push_back(
+                {staged, record.group, record.kind, std::string(as_text(record.payload))});
+        }
     }
     /// There is no room for what is staged.
     bool full_disk() const noexcept { return wal.read_only() && wal.stuck(); }
 
-    std::map<GroupId, Newest> groups;
+    std::map<GroupId, Newest> groups;  ///< the newest that are durable
+    std::deque<Staged> waiting;
     Wal wal;
     Ticket staged = 0;
     Ticket durable = 0;
@@ -73,19 +93,19 @@ public:
                                     record.group.value()));
         }
         Output& output = *owner_.outputs_[*core];
-        switch (record.kind) {
-            case RecordKind::hard_state:
-                return keep(record, output.groups[record.group].hard_state);
-            case RecordKind::snapshot_mark: return keep(record, output.groups[record.group].mark);
-            case RecordKind::entries:
-            case RecordKind::log_reset: break;
+        const bool small =
+            record.kind == RecordKind::hard_state || record.kind == RecordKind::snapshot_mark;
+        if (small && record.payload.size() > newest_bytes_max) {
+            return fail(Errc::damaged,
+                        fmt::format("a record of kind {} with {} bytes",
+                                    static_cast<int>(record.kind), record.payload.size()));
         }
         if (record.payload.size() > output.wal.record_bytes_max()) {
             return fail(Errc::damaged, fmt::format("a record of {} bytes, more than any segment "
                                                    "here has room for",
                                                    record.payload.size()));
         }
-        output.staged = output.wal.stage(record.kind, record.group, record.payload);
+        output.stage(record);
         owner_.staged_bytes_ += record_bytes(record.payload.size());
         return {};
     }
@@ -93,16 +113,6 @@ public:
     io::Task<Status> make_room() override { return owner_.settle(); }
 
 private:
-    static Status keep(const Record& record, std::string& newest) {
-        if (record.payload.size() > newest_bytes_max) {
-            return fail(Errc::damaged,
-                        fmt::format("a record of kind {} with {} bytes",
-                                    static_cast<int>(record.kind), record.payload.size()));
-        }
-        newest = as_text(record.payload);
-        return {};
-    }
-
     Resharder& owner_;
 };
 
@@ -171,9 +181,6 @@ io::Task<Status> Resharder::copy(std::vector<RecoveryReport>* reports) {
     for (const WalOptions& from : options_.from) {
         KV_CO_TRY(Recovered recovered, co_await recover(reactor_, from, input));
         reports->push_back(std::move(recovered.report));
-    }
-    for (const auto& output : outputs_) {
-        output->staged = std::max(output->staged, output->stage_newest());
     }
     co_return co_await settle();
 }

@@ -8,9 +8,9 @@
 /// others say, atomically, when run() has returned: before that the old one is valid and complete,
 /// afterwards the new one. Files of the other are left over and go (remove_generations).
 ///
-/// Of a group's hard states and snapshot marks only the newest counts: each new segment begins with
-/// those that were read so far, as every segment does, and each log ends with the last ones. They
-/// are never written in between, where they could follow newer ones.
+/// Hard states and snapshot marks keep their places among the entries, too: what they say is true
+/// behind what they follow. Each new segment begins with the newest that are durable before it, as
+/// every segment does.
 ///
 /// Memory is bounded: with staged_bytes_max on the way to the disk, reading waits. On the core that
 /// runs it, and there only.

@@ -21,6 +21,9 @@ public:
     static io::Task<void> live(std::shared_ptr<ClientConnection> self);
     /// Once connected, and when what was sent before has left.
     void send(std::string request);
+    /// Not connected yet: nothing of what was given to send() has left. After abandon() it never
+    /// will.
+    bool unsent() const noexcept { return stream_ == nullptr; }
     /// A whole reply has come. It stays until next().
     bool has_reply() const noexcept { return has_reply_; }
     std::span<const resp::Node> reply() const noexcept { return decoder_.nodes(); }

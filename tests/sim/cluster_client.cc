@@ -162,11 +162,15 @@ io::Task<ClusterClient::Outcome> ClusterClient::attempt(std::size_t operation, s
     const Instant begun = reactor_.backend().now();
     const Instant until = begun + std::max<Duration>((deadline - begun) / 2, 50ms);
     struct Alarm : io::Timer {
-        explicit Alarm(io::Event& e) noexcept
-            : Timer([](io::Timer& t) noexcept { static_cast<Alarm&>(t).event.set(); }), event(e) {}
+        Alarm(io::Reactor& r, io::Event& e) noexcept
+            : Timer([](io::Timer& t) noexcept { static_cast<Alarm&>(t).event.set(); }),
+              reactor(r),
+              event(e) {}
+        ~Alarm() { reactor.timers().disarm(*this); }  // the client may end while it waits
+        io::Reactor& reactor;
         io::Event& event;
     };
-    Alarm alarm(wake_);
+    Alarm alarm(reactor_, wake_);
     reactor_.timers().arm(alarm, until);
     while (!connection->has_reply() && !connection->broken() && reactor_.backend().now() < until) {
         wake_.reset();
@@ -175,8 +179,11 @@ io::Task<ClusterClient::Outcome> ClusterClient::attempt(std::size_t operation, s
     reactor_.timers().disarm(alarm);
     if (!connection->problem().empty()) complaint_ = connection->problem();
     if (!connection->has_reply()) {
+        const bool unsent = connection->unsent();
         drop(server);
-        co_return Outcome::unknown;
+        if (!unsent) co_return Outcome::unknown;
+        finish(operation, Known::not_applied, {});
+        co_return Outcome::refused;
     }
     const Outcome outcome = judge(operation, connection->reply());
     connection->next();

@@ -18,6 +18,8 @@ constexpr std::size_t operations_per_key = 200;
 /// What a cluster may take beyond ten election timeouts: connections that fell silent are noticed
 /// after 3 s, and the next attempt to connect may be 2 s away.
 constexpr Duration recovery_base = 5s;
+/// What is under way when the weather clears may take this long.
+constexpr Duration weather_max = 5s;
 constexpr Duration first_election_max = 60s;
 constexpr Duration laggards_max = 60s;
 
@@ -119,7 +121,8 @@ private:
     /// After the heal: leaders and answers everywhere, soon.
     void recover() {
         cluster_.note("healed");
-        const Instant end = player_.heal_time() + recovery_max();
+        cluster_.calm();
+        const Instant end = player_.heal_time() + weather_max + recovery_max();
         const auto left = [&] { return std::max(end - cluster_.world.now(), Duration(1)); };
         if (!cluster_.await_leaders(left()))
             return cluster_.complain("liveness", "no leaders after the heal");

@@ -419,6 +419,38 @@ void SimCluster::acknowledged(std::string_view key, std::string_view value) {
         complain("durability", std::move(*wrong));
 }
 
+void SimCluster::calm() {
+    const io::SimKnobs fair;
+    io::SimCoreKnobs& core = world.knobs().core;
+    core.stall_per_million = fair.core.stall_per_million;
+    core.doorbell = fair.core.doorbell;
+    io::SimNetworkKnobs& network = world.network().knobs();
+    network.delay = fair.network.delay;
+    network.extra = fair.network.extra;
+    network.tail_per_million = fair.network.tail_per_million;
+    network.bytes_per_second = fair.network.bytes_per_second;
+    network.reset_per_million = fair.network.reset_per_million;
+    network.blackhole_per_million = fair.network.blackhole_per_million;
+    network.lost_syn_per_million = fair.network.lost_syn_per_million;
+    const io::SimLink link{network.delay, network.extra, network.tail_per_million, network.tail,
+                           network.bytes_per_second};
+    io::SimNodes all = nodes_;
+    all.push_back(client_node);
+    for (const NodeId from : all) {
+        for (const NodeId to : all) {
+            if (from != to) world.network().link(from, to) = link;
+        }
+    }
+    for (const NodeId node : nodes_) {
+        io::SimDiskKnobs& disk = world.disk(node).knobs();
+        disk.write = fair.disk.write;
+        disk.sync = fair.disk.sync;
+        disk.tail_per_million = fair.disk.tail_per_million;
+        disk.tail = fair.disk.tail;
+        disk.slow = fair.disk.slow;
+    }
+}
+
 void SimCluster::check_logs() {
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         std::vector<GroupFacts> all;

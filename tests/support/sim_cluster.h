@@ -83,6 +83,10 @@ public:
     std::uint32_t cut(io::SimPairs pairs) { return world.network().cut(std::move(pairs)); }
     void heal() { world.network().heal(); }
 
+    /// Fair weather from now on: the ends of what the knobs allow are such that whoever is up can
+    /// serve. What has come about until then stays.
+    void calm();
+
     /// Every node is up and has applied the same, and nothing is under way.
     bool settle(Duration limit = 60s);
 

@@ -31,16 +31,23 @@ void DurableLog::refresh(const io::SimDisk& disk, std::string_view wal_directory
 }
 
 void DurableLog::read(const io::SimFile& file, File& known) {
-    std::vector<std::byte> bytes(wal::segment_header_bytes);
+    // A file is used for one segment after the other. Most looks find the header of the last one.
+    std::vector<std::byte>& bytes = buffer_;
+    bytes.resize(known.header.size());
     if (file.read_durable(0, bytes) < bytes.size()) return;
-    const auto header = wal::decode_segment_header(bytes);
-    if (!header) return;
-    if (known.segment != header->segment) known = {header->segment, wal::segment_header_bytes};
+    if (!std::ranges::equal(bytes, known.header)) {
+        bytes.resize(wal::segment_header_bytes);
+        if (file.read_durable(0, bytes) < bytes.size()) return;
+        const auto header = wal::decode_segment_header(bytes);
+        if (!header) return;
+        known = {header->segment, header->store, {}, wal::segment_header_bytes};
+        std::copy_n(bytes.begin(), known.header.size(), known.header.begin());
+    }
     for (;;) {
         bytes.resize(io::block_bytes);
         if (file.read_durable(known.read, bytes) < bytes.size()) return;
-        const auto batch = wal::decode_batch_header(bytes, header->store, known.read);
-        if (!batch || batch->segment != header->segment) return;
+        const auto batch = wal::decode_batch_header(bytes, known.store, known.read);
+        if (!batch || batch->segment != known.segment) return;
         bytes.resize(batch->total_bytes());
         if (file.read_durable(known.read, bytes) < bytes.size()) return;
         const auto payload = wal::decode_batch_payload(bytes, *batch, known.read);

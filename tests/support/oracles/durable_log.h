@@ -7,9 +7,11 @@
 /// the place of since: a promise that was kept when it was made stays kept. Only what was added to
 /// the files since the last look is read.
 
+#include <array>
 #include <map>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "engine/wal/record.h"
 #include "io/sim/sim_disk.h"
@@ -41,12 +43,15 @@ public:
 private:
     struct File {
         SegmentSeq segment;
-        std::uint64_t read = 0;  ///< up to this offset
+        StoreId store;
+        std::array<std::byte, 128> header{};  ///< how it begins: all of its fields
+        std::uint64_t read = 0;               ///< up to this offset
     };
     void read(const io::SimFile& file, File& known);
     void take_entries(const wal::Record& record);
 
     std::map<std::string, File> files_;
+    std::vector<std::byte> buffer_;
     std::unordered_set<std::uint64_t> positions_;  ///< hashes of (group, position)
     std::unordered_set<std::uint64_t> puts_;       ///< hashes of (key, value)
     std::map<GroupId, Index> covered_;

@@ -29,6 +29,7 @@ struct GroupLog {
     std::vector<std::string> entries;
     std::string hard_state;
     std::string mark;
+    std::map<std::string, std::size_t> behind;  ///< entries before each hard state and mark
     bool operator==(const GroupLog&) const = default;
 };
 using Model = std::map<GroupId, GroupLog>;
@@ -45,8 +46,12 @@ public:
                 // As a group does: a state before the one that is known is damage.
                 if (payload < log.hard_state) return fail(Errc::damaged, "an older hard state");
                 log.hard_state = payload;
+                log.behind.try_emplace(payload, log.entries.size());
                 break;
-            case RecordKind::snapshot_mark: log.mark = std::max(log.mark, payload); break;
+            case RecordKind::snapshot_mark:
+                log.mark = std::max(log.mark, payload);
+                log.behind.try_emplace(payload, log.entries.size());
+                break;
             case RecordKind::log_reset: return fail(Errc::corrupt);
         }
         return {};
@@ -143,6 +148,7 @@ private:
         GroupLog& log = machine_.model[group];
         const std::string ascending = fmt::format("{:024}", ++machine_.counter);
         const std::uint64_t kind = prng.below(10);
+        if (kind <= 1) log.behind[ascending] = log.entries.size();
         if (kind == 0) {
             log.hard_state = ascending;
             stage_state(RecordKind::hard_state, group, ascending);
