@@ -230,7 +230,7 @@ private:
         consensus::PersistMark mark;  ///< that is durable with it; number 0: none yet
         bool reset = false;           ///< the entries before are void
         std::optional<HardState> state;
-        wal::BatchPlace place;        ///< once it is durable
+        wal::BatchPlace place;  ///< once it is durable
     };
 
     io::Reactor& reactor_;
