@@ -13,7 +13,6 @@ namespace {
 /// Blocks freed in one turn after a flush: well below a millisecond.
 constexpr std::size_t reclaim_per_turn = 4096;
 constexpr Duration stop_check_period = 1ms;
-constexpr Duration leaders_period = 1s;
 }  // namespace
 
 ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures)
@@ -112,36 +111,6 @@ io::Task<void> ReplicaSet::stop() {
     co_await wal_.stop();
 }
 
-NodeId ReplicaSet::most_caught_up(ShardId shard) const noexcept {
-    const consensus::Progress* best = nullptr;
-    for (const consensus::Progress& one : replica(shard).group().raft().followers()) {
-        if (reactor_.now() - one.heard > options_.election_timeout) continue;
-        if (best == nullptr || one.match > best->match) best = &one;
-    }
-    return best == nullptr ? NodeId() : best->node;
-}
-
-io::Task<void> ReplicaSet::hand_over_all() {
-    stopping_ = true;
-    const Instant until = reactor_.now() + options_.election_timeout;
-    bool leads = true;
-    while (leads && !failed_ && reactor_.now() < until) {
-        leads = false;
-        for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
-            const ShardId shard(i);
-            if (!has(shard)) continue;
-            consensus::Group& group = mutable_replica(shard).group();
-            if (group.raft().role() != consensus::Role::leader || group.alone()) continue;
-            const NodeId to = most_caught_up(shard);
-            if (to == NodeId()) continue;
-            leads = true;
-            static_cast<void>(group.transfer(to, reactor_.now()));  // may be under way already
-            touch(mutable_replica(shard));
-        }
-        if (leads) co_await io::SleepAwaiter(reactor_, stop_check_period);
-    }
-}
-
 void ReplicaSet::set_handler(AppliedHandler* handler) noexcept {
     for (Replica* const replica : own_) replica->set_handler(handler);
 }
@@ -228,68 +197,6 @@ void ReplicaSet::disconnected(NodeId peer) {
     reactor_.want_turn();  // it may be told at the very end of one
 }
 
-/// A log that takes this long for a write promises nothing any more: somebody else is to lead. (A
-/// full disk is another matter: then nothing is under way.)
-void ReplicaSet::look_at_disk() {
-    const std::optional<Instant> oldest = wal_.oldest_write();
-    const bool stalled = oldest && reactor_.now() - *oldest > options_.election_timeout;
-    if (stalled == disk_stalled_) return;
-    disk_stalled_ = stalled;
-    if (stalled) {
-        log::warn("a write of the log takes longer than an election timeout: handing over",
-                  log::field("core", options_.core.value()));
-    } else {
-        log::info("the log goes on", log::field("core", options_.core.value()));
-    }
-    for (Replica* const replica : own_) {
-        replica->group().set_disk_stalled(stalled, reactor_.now());
-        touch(*replica);
-    }
-}
-
-PreferredView ReplicaSet::preferred_view(ShardId shard) {
-    const consensus::Raft& raft = replica(shard).group().raft();
-    PreferredView view;
-    const auto preferred =
-        preferred_leader(raft.configuration(), shard, placement_.shards(), options_.leaders);
-    if (!preferred || *preferred == options_.node) return view;
-    view.node = *preferred;
-    for (const consensus::Progress& follower : raft.followers()) {
-        if (follower.node != view.node) continue;
-        view.connected = reactor_.now() - follower.heard < options_.election_timeout;
-        view.caught_up = follower.match >= leads_[shard.value()].committed;
-    }
-    leads_[shard.value()].committed = raft.commit();
-    return view;
-}
-
-void ReplicaSet::look_at_leaders() {
-    if (reactor_.now() < look_at_leaders_) return;
-    look_at_leaders_ = reactor_.now() + leaders_period;
-    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
-        const ShardId shard(i);
-        if (!has(shard)) continue;
-        consensus::Group& group = mutable_replica(shard).group();
-        const bool leads = group.ready();
-        const PreferredView view = leads ? preferred_view(shard) : PreferredView();
-        if (!leads_[i].hand_over.due(leads, stopping_, view, reactor_.now())) continue;
-        log::info("handing a shard over to the node that should lead it", log::field("shard", i),
-                  log::field("to", view.node.value()));
-        static_cast<void>(group.transfer(view.node, reactor_.now()));
-        touch(mutable_replica(shard));
-    }
-}
-
-void ReplicaSet::tick() {
-    if (failed_) return;
-    look_at_disk();
-    look_at_leaders();
-    for (Replica* const replica : own_) {
-        replica->group().tick(reactor_.now());
-        touch(*replica);
-    }
-}
-
 void ReplicaSet::flush_groups() {
     // What it takes from the front may touch others again.
     for (std::size_t i = 0; i < touched_.size(); ++i) {
@@ -323,7 +230,7 @@ void ReplicaSet::at_turn_end() {
     }
 }
 
-// --- log store -----------------------------------------------------------------------------------
+// --- group owner ---------------------------------------------------------------------------------
 
 Replica& ReplicaSet::replica_of(GroupId group) noexcept {
     ShardId shard;
@@ -331,61 +238,6 @@ Replica& ReplicaSet::replica_of(GroupId group) noexcept {
     KV_ASSERT(known && has(shard));
     return mutable_replica(shard);
 }
-
-void ReplicaSet::stage_hard_state(GroupId group, const HardState& state) noexcept {
-    std::byte bytes[hard_state_bytes];
-    encode_hard_state(state, bytes);
-    staged_last_ = wal_.stage(wal::RecordKind::hard_state, group, bytes);
-}
-
-void ReplicaSet::save(GroupId group, const HardState& state) noexcept {
-    stage_hard_state(group, state);
-    Staged staged;
-    const bool known = placement_.shard_of(group, staged.shard);
-    KV_ASSERT(known);
-    staged.ticket = staged_last_;
-    staged.state = state;
-    staged_.push_back(staged);
-}
-
-void ReplicaSet::reset(GroupId group, LogPosition position) noexcept {
-    std::byte bytes[16];
-    store_le<std::uint64_t>(bytes, position.index.value());
-    store_le<std::uint64_t>(bytes + 8, position.term.value());
-    Staged staged;
-    const bool known = placement_.shard_of(group, staged.shard);
-    KV_ASSERT(known);
-    staged_last_ = wal_.stage(wal::RecordKind::log_reset, group, bytes);
-    staged.ticket = staged_last_;
-    staged.reset = true;
-    staged_.push_back(staged);
-}
-
-void ReplicaSet::append(GroupId group, const Entry& entry) noexcept {
-    Staged staged;
-    const bool known = placement_.shard_of(group, staged.shard);
-    KV_ASSERT(known);
-    staged_last_ = wal_.stage(wal::RecordKind::entries, group, entry.bytes);
-    staged.ticket = staged_last_;
-    staged.index = entry.index;
-    staged.bytes = entry.bytes.size();
-    staged_.push_back(staged);
-}
-
-void ReplicaSet::hand_over(GroupId group, consensus::PersistMark mark) noexcept {
-    Staged staged;
-    const bool known = placement_.shard_of(group, staged.shard);
-    KV_ASSERT(known);
-    staged.ticket = staged_last_;
-    staged.mark = mark;
-    staged_.push_back(staged);
-}
-
-std::optional<Errc> ReplicaSet::refusal(std::size_t bytes) const noexcept {
-    return wal_.refusal(bytes);
-}
-
-// --- group owner ---------------------------------------------------------------------------------
 
 void ReplicaSet::send(const Message& message) noexcept {
     if (sender_ != nullptr) sender_->send(message);
@@ -453,44 +305,7 @@ void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& r
     note_committed(replica);
 }
 
-void ReplicaSet::on_role_changed(GroupId group) noexcept {
-    replica_of(group).role_changed();
-    progress_.set();
-}
-
-// --- WAL client ----------------------------------------------------------------------------------
-
-void ReplicaSet::on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept {
-    for (; placed_ < staged_.size() && staged_[placed_].ticket <= ticket; ++placed_) {
-        staged_[placed_].place = place;
-    }
-}
-
-/// Retention hears of entries at once, while the log says which segment they are in; the store may
-/// have them later.
-void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
-    while (!staged_.empty() && staged_.front().ticket <= ticket) {
-        const Staged staged = staged_.front();
-        staged_.pop_front();
-        --placed_;
-        if (staged.reset) {
-            index_.reset(staged.shard);
-            snapshots_.log_reset(staged.shard);
-        }
-        if (staged.index.value() != 0) {
-            index_.entry(staged.shard, staged.index, staged.place);
-            snapshots_.entry_durable(staged.shard, staged.index, staged.bytes);
-        }
-        Replica& replica = mutable_replica(staged.shard);
-        if (staged.state) replica.logged = *staged.state;
-        if (staged.mark.number == 0) continue;
-        replica.group().persisted(staged.mark, reactor_.now());
-        touch(replica);
-        note_committed(replica);
-    }
-    snapshots_.on_durable(ticket);
-    apply_committed();
-}
+// --- apply ---------------------------------------------------------------------------------------
 
 std::size_t ReplicaSet::apply_bytes_max() const noexcept {
     return std::min<std::size_t>(apply_bytes_default, options_.wal.batch_bytes_max / 4);
@@ -526,17 +341,6 @@ void ReplicaSet::apply_committed() noexcept {
     progress_.set();
 }
 
-void ReplicaSet::stage_rotation() noexcept {
-    // What waits for its turn follows in the new segment.
-    for (Replica* const replica : own_) {
-        HardState state = replica->logged;
-        state.commit = replica->group().raft().commit();
-        stage_hard_state(replica->group().id(), state);
-    }
-    snapshots_.on_rotation();
-    index_.released(wal_.first_segment());
-}
-
 void ReplicaSet::on_failed(const Error& error) noexcept {
     if (failed_) return;
     failed_ = true;
@@ -544,54 +348,6 @@ void ReplicaSet::on_failed(const Error& error) noexcept {
     snapshots_.on_failed();
     progress_.set();
     failures_.on_storage_failed(error);
-}
-
-// --- recovery ------------------------------------------------------------------------------------
-
-Status ReplicaSet::on_record(const wal::Record& record, Lsn, SegmentSeq segment) {
-    ShardId shard;
-    if (!placement_.shard_of(record.group, shard)) {
-        return fail(Errc::foreign, fmt::format("a record of group {}, but there are {} shards",
-                                               record.group.value(), placement_.shards()));
-    }
-    if (!has(shard)) {
-        return fail(Errc::foreign, fmt::format("a record of group {}, which is not on core {}",
-                                               record.group.value(), options_.core.value()));
-    }
-    Replica& replica = mutable_replica(shard);
-    switch (record.kind) {
-        case wal::RecordKind::hard_state: {
-            KV_TRY(const HardState state, decode_hard_state(record.payload));
-            return replica.group().recover(state);
-        }
-        case wal::RecordKind::entries: {
-            if (snapshots_.missing(shard)) return {};  // nothing to join; refused in the end
-            Bytes rest = record.payload;
-            while (!rest.empty()) {
-                KV_TRY(const Entry entry, decode_entry(rest, record.group));
-                rest = rest.subspan(entry.bytes.size());
-                const Status recovered = replica.group().recover(entry);
-                if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
-                snapshots_.recovered_entry(shard, entry, segment);
-                index_.entry(shard, entry.index, recovering_);
-            }
-            return {};
-        }
-        case wal::RecordKind::snapshot_mark:
-            return snapshots_.recovered_mark(shard, record.payload);
-        case wal::RecordKind::log_reset: {
-            if (snapshots_.missing(shard)) return {};
-            if (record.payload.size() != 16) return fail(Errc::damaged, "a log reset of odd size");
-            const LogPosition position{Term(load_le<std::uint64_t>(record.payload.data() + 8)),
-                                       Index(load_le<std::uint64_t>(record.payload.data()))};
-            const Status recovered = replica.group().recover(position);
-            if (!recovered) return snapshots_.entry_refused(shard, recovered.error());
-            snapshots_.log_reset(shard);
-            index_.reset(shard);
-            return {};
-        }
-    }
-    KV_UNREACHABLE();
 }
 
 }  // namespace kv

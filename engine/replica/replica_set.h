@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "consensus/drive/log_rate.h"
 #include "engine/replica/leaders.h"
 #include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
@@ -18,6 +19,7 @@
 #include "engine/replica/snapshot_receiver.h"
 #include "engine/replica/snapshot_sender.h"
 #include "engine/replica/snapshots.h"
+#include "engine/replica/starvation.h"
 #include "engine/wal/recovery.h"
 #include "engine/wal/wal.h"
 #include "io/reactor.h"
@@ -233,6 +235,8 @@ private:
         wal::BatchPlace place;  ///< once it is durable
     };
 
+    Staged& note_staged(GroupId group) noexcept;
+
     io::Reactor& reactor_;
     const ReplicaSetOptions options_;
     FailureHandler& failures_;
@@ -258,10 +262,16 @@ private:
     /// Of a group that this node leads, and another one should.
     struct Lead {
         HandOver hand_over;
-        Index committed;  ///< at the last look
+        Index committed;     ///< at the last look
+        bool leads = false;  ///< as was logged
+        Term term;
     };
+    void log_leadership(ShardId shard);
+    void look_for_starvation();
     std::vector<Lead> leads_;  ///< by shard
     Instant look_at_leaders_{};
+    Starvation starvation_;
+    consensus::LogRate starvation_rate_;
     bool disk_stalled_ = false;
     /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
     /// next ones.

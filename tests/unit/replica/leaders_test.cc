@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "engine/replica/starvation.h"
+
 namespace kv {
 namespace {
 
@@ -142,6 +144,16 @@ TEST(HandOver, AnAttemptThatFailedIsRepeatedAfterTenSeconds) {
     Leader leader;
     EXPECT_EQ(leader.wait(), 10);
     EXPECT_EQ(leader.wait(), 9);  // the look at the hand-over itself was the first
+}
+
+TEST(Starvation, ALateTickSaysForHowLong) {
+    Starvation starvation;
+    const Instant start{};
+    EXPECT_FALSE(starvation.tick(start + 1h, 150ms));  // the first
+    EXPECT_FALSE(starvation.tick(start + 1h + 10ms, 150ms));
+    EXPECT_FALSE(starvation.tick(start + 1h + 160ms, 150ms));
+    EXPECT_EQ(starvation.tick(start + 1h + 311ms, 150ms), 151ms);
+    EXPECT_FALSE(starvation.tick(start + 1h + 320ms, 150ms));
 }
 
 }  // namespace
