@@ -54,6 +54,7 @@ void Replica::close_batch(std::uint64_t now_ms) {
         batch_.resize(entry_header_bytes);
         return drop(std::exchange(waiters_, {}), Errc::no_leader);
     }
+    drop_voided();
     Proposed proposed;
     proposed.position = group_.propose(std::move(batch_), now_ms);
     proposed.waiters = std::move(waiters_);
@@ -110,6 +111,7 @@ void Replica::role_changed() {
     const Term leads = group_.ready() ? group_.raft().term() : Term();
     if (leads == leads_) return;
     leads_ = leads;
+    if (group_.ready()) drop_voided();
     std::vector<Waiter> readers;
     for (const Reader& reader : readers_) readers.push_back(reader.waiter);
     readers_.clear();
@@ -140,6 +142,22 @@ void Replica::drop_overtaken(LogPosition applied) {
            proposed_.front().position != applied) {
         std::vector<Waiter> waiters = std::move(proposed_.front().waiters);
         proposed_.pop_front();
+        drop(std::move(waiters), Errc::no_leader);
+    }
+}
+
+/// Of an earlier term of this leader, and not in its log any more: since an entry of its own term
+/// is committed, no other log can bring them back. Before it proposes anything in that term, so
+/// that positions always ascend.
+void Replica::drop_voided() {
+    const consensus::Raft& raft = group_.raft();
+    const auto voided = [&](LogPosition position) {
+        return position.term != raft.term() && (position.index > raft.last().index ||
+                                                raft.term_at(position.index) != position.term);
+    };
+    while (!proposed_.empty() && voided(proposed_.back().position)) {
+        std::vector<Waiter> waiters = std::move(proposed_.back().waiters);
+        proposed_.pop_back();
         drop(std::move(waiters), Errc::no_leader);
     }
 }

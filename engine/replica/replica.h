@@ -123,6 +123,7 @@ private:
     void took(Waiter waiter);
     ReadTurn queue_read(Waiter reader, std::uint64_t hash);
     void drop_overtaken(LogPosition applied);
+    void drop_voided();
     void drop(std::vector<Waiter> waiters, Errc reason);
     void keep_waiters(std::vector<Waiter> waiters);
     Status apply(const Entry& entry) noexcept override;

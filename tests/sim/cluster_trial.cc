@@ -42,6 +42,20 @@ bool has(Profile profile, FaultClass fault_class) noexcept {
     KV_UNREACHABLE("a profile");
 }
 
+/// Whether a healthy majority can be held to have leaders all the time: not where any message, turn
+/// or sync may take longer than a leader may be silent.
+bool fair(const io::SimKnobs& weather, Duration silence) {
+    const auto harmless = [&](std::uint32_t per_million, Duration longest) {
+        return per_million == 0 || longest * 2 <= silence;
+    };
+    const io::SimNetworkKnobs& network = weather.network;
+    return harmless(network.tail_per_million, network.tail.max) &&
+           harmless(weather.core.stall_per_million, weather.core.stall.max) &&
+           harmless(weather.disk.tail_per_million, weather.disk.tail.max) &&
+           network.blackhole_per_million == 0 &&
+           (network.bytes_per_second == 0 || network.bytes_per_second >= 4'000'000);
+}
+
 FaultPlan faults_of(std::uint64_t seed, Profile profile, const FaultKnobs& knobs) {
     const FaultProfile all =
         profile == Profile::swarm ? FaultProfile::swarm : FaultProfile::everything;
@@ -106,7 +120,8 @@ private:
         for (std::uint32_t i = 0; i < plan_.clients; ++i) add_client();
         for (const auto& user : users_) cluster_.clients().reactor().spawn(user->run());
         player_.begin();
-        cluster_.watch(&player_, recovery_max());
+        if (fair(plan_.cluster.knobs, plan_.cluster.config.raft.election_timeout))
+            cluster_.watch(&player_, recovery_max());
         for (const Fault& fault : plan_.faults.faults) {
             const std::string text = fault.text();
             cluster_.world.at(cluster_.world.now() + fault.at,
