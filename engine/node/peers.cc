@@ -33,6 +33,7 @@ Peers::Peers(io::Reactor& reactor, const Config& config, const DataDirectory& di
       own_(introduction(directory)),
       transport_(reactor, *this, *this),
       heard_(reactor),
+      reminder_(*this),
       tick_timer_(*this) {
     reactor_.add_turn_hook(*this, io::Reactor::Phase::answer);
     reactor_.mailboxes().set_receiver(adopt_kind, this);
@@ -43,6 +44,7 @@ Peers::Peers(io::Reactor& reactor, const Config& config, const DataDirectory& di
 
 Peers::~Peers() {
     reactor_.timers().disarm(tick_timer_);
+    reactor_.timers().disarm(reminder_);
     reactor_.remove_turn_hook(*this);
     reactor_.mailboxes().set_receiver(adopt_kind, nullptr);
     reactor_.mailboxes().set_receiver(block_kind, nullptr);
@@ -99,6 +101,7 @@ io::Task<void> Peers::stop() {
     if (forwarder_ != nullptr) forwarder_->set_sender(nullptr);
     replicas_ = nullptr;
     reactor_.timers().disarm(tick_timer_);
+    reactor_.timers().disarm(reminder_);
     if (acceptor_) co_await acceptor_->stop();
     co_await transport_.stop();
 }
@@ -187,27 +190,35 @@ StoreId Peers::mint(const DataDirectory& directory, const Configuration& formed)
 }
 
 io::Task<Status> Peers::form(DataDirectory& directory) {
-    std::string told;
+    reactor_.timers().arm(reminder_, reactor_.now() + reminder_period);
     while (directory.identity().membership != Membership::member) {
         heard_.reset();
         const FormingSelf self = self_of(directory);
         std::vector<PeerSaid> said;
         for (const auto& [node, one] : said_) said.push_back(one);
         FormingDecision decision = decide_forming(self, said);
-        if (decision.why != told) {
-            told = decision.why;
+        if (decision.why != told_) {
+            told_ = decision.why;
             const bool mistake =
                 decision.step == FormingStep::stay_out || decision.step == FormingStep::refuse;
             if (mistake) {
-                log::error(told);
+                log::error(told_);
             } else {
-                log::info(told);
+                log::info(told_);
             }
         }
         KV_CO_CHECK(co_await take_step(directory, std::move(decision)));
     }
+    reactor_.timers().disarm(reminder_);
     said_.clear();
     co_return Status{};
+}
+
+/// Who looks at the log later is to find what is missing.
+void Peers::remind() {
+    told_.clear();
+    heard_.set();
+    reactor_.timers().arm(reminder_, reactor_.now() + reminder_period);
 }
 
 // --- messages ------------------------------------------------------------------------------------
