@@ -61,7 +61,8 @@ Handshake Peers::introduction(const DataDirectory& directory) const {
     own.node = identity.node;
     own.store = identity.store;
     own.boot = identity.boot;
-    own.members_digest = list_digest(self_of(directory).nodes, identity.shards);
+    own.members_digest =
+        list_digest(self_of(directory).nodes, identity.shards, config_.cluster.leaders);
     return own;
 }
 
@@ -131,6 +132,15 @@ void Peers::on_met(const Handshake& theirs) noexcept {
     const auto known = known_.find(theirs.node);
     if (known != known_.end()) known->second.boot = std::max(known->second.boot, theirs.boot);
     heard(theirs);
+    // Members have the same list and shards, for it was formed. Said once, by the first core.
+    const bool members = own_.state == NodeState::member && theirs.state == NodeState::member;
+    if (!members || theirs.members_digest == own_.members_digest) return;
+    if (reactor_.core() != CoreId(0) || told_leaders_) return;
+    told_leaders_ = true;
+    log::warn(
+        "a node has another cluster.leaders than this one, so that both hand leadership over again "
+        "and again: make it equal on all nodes",
+        log::field("peer", theirs.node.value()));
 }
 
 void Peers::on_refused(const Handshake& theirs, std::uint16_t, bool) noexcept {
@@ -159,6 +169,7 @@ FormingSelf Peers::self_of(const DataDirectory& directory) const {
     self.cluster = identity.cluster;
     self.membership = identity.membership;
     self.shards = identity.shards;
+    self.leaders = config_.cluster.leaders;
     self.nodes = identity.membership == Membership::empty ? listed(config_.cluster.nodes)
                                                           : directory.members().formed;
     return self;
@@ -190,6 +201,10 @@ StoreId Peers::mint(const DataDirectory& directory, const Configuration& formed)
 }
 
 io::Task<Status> Peers::form(DataDirectory& directory) {
+    if (directory.identity().membership != Membership::empty) {
+        const auto change = list_change(directory.members().formed, listed(config_.cluster.nodes));
+        if (change) log::error(*change);
+    }
     reactor_.timers().arm(reminder_, reactor_.now() + reminder_period);
     while (directory.identity().membership != Membership::member) {
         heard_.reset();

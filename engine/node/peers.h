@@ -152,6 +152,7 @@ private:
     consensus::Transport transport_;
     std::unique_ptr<consensus::PeerAcceptor> acceptor_;  ///< on the first core
     std::map<NodeId, PeerSaid> said_;                    ///< while forming, on the first core
+    bool told_leaders_ = false;  ///< that a node has another cluster.leaders
     io::Event heard_;
     std::string told_;  ///< what was logged of forming last
     ReminderTimer reminder_;

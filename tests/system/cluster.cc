@@ -254,7 +254,7 @@ std::string LeaderClient::ask(std::string_view request, bool repeat) {
             elsewhere();
             if (!repeat) return {};
         } else if (reply.starts_with("REDIRECT ") || reply.starts_with("-MOVED ")) {
-            if (!go_to(reply)) return reply;
+            if (!go_to(reply)) elsewhere();
         } else if (reply.starts_with("ERROR no leader") || reply.starts_with("-CLUSTERDOWN ")) {
             elsewhere();
         } else if (contains(reply, "outcome unknown")) {
