@@ -102,16 +102,10 @@ bool apply(const CLI::App& app, const OtherFlags& flags, Config& config) {
 }
 
 /// What can be configured but not run yet.
-bool possible(const OtherFlags& flags, const Config& config) {
+bool possible(const OtherFlags& flags) {
     if (flags.engine != "memory") {
         complain(
             "--engine rocksdb: there is one engine, memory with a log on disk; leave the flag out");
-        return false;
-    }
-    if (has_peers(config)) {
-        complain(
-            "more than one node is configured: clusters come with the next release; leave "
-            "[[cluster.nodes]] and --peers out to run a single durable node");
         return false;
     }
     return true;
@@ -163,7 +157,7 @@ std::optional<CommandLine> parse_command_line(int argc, char** argv, int& exit_c
         complain(status.error().text());
         return std::nullopt;
     }
-    if (!possible(flags, line.config)) return std::nullopt;
+    if (!possible(flags)) return std::nullopt;
     exit_code = exit_clean;
     return line;
 }

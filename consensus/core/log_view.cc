@@ -50,7 +50,7 @@ void LogView::append(std::string entry) {
     KV_ASSERT(view.term >= last_.term);
     if (runs_.empty() || view.term != last_.term) runs_.push_back({view.index, view.term});
     last_ = {view.term, view.index};
-    entry_bytes_ += entry.size();
+    entry_bytes_ += entry.capacity();
     entries_.push_back(std::move(entry));
 }
 
@@ -60,7 +60,7 @@ void LogView::truncate(Index first) noexcept {
     last_ = {term_at(before(first)), before(first)};
     while (!runs_.empty() && runs_.back().first >= first) runs_.pop_back();
     while (entries_.size() > first - first_) {
-        entry_bytes_ -= entries_.back().size();
+        entry_bytes_ -= entries_.back().capacity();
         entries_.pop_back();
     }
     durable_ = std::min(durable_, last_.index);
@@ -93,7 +93,7 @@ void LogView::install(LogPosition position) noexcept {
 void LogView::trim(Index index, std::size_t bytes_kept) noexcept {
     while (first_ <= index && !entries_.empty() && entry_bytes_ > bytes_kept) {
         std::string& front = entries_.front();
-        entry_bytes_ -= front.size();
+        entry_bytes_ -= front.capacity();
         if (free_buffers_.size() < free_buffers_max && front.capacity() <= kept_buffer_bytes_max) {
             free_buffers_.push_back(std::move(front));
         }

@@ -92,8 +92,8 @@ private:
     Index durable_;
     Index handed_;
     std::deque<std::string> entries_;  ///< [first_, last_], as sealed
-    std::size_t entry_bytes_ = 0;
-    std::vector<Run> runs_;  ///< of (compacted_, last_], ascending
+    std::size_t entry_bytes_ = 0;      ///< their memory: a short entry may be in a long buffer
+    std::vector<Run> runs_;            ///< of (compacted_, last_], ascending
     std::uint64_t number_ = 0;
     std::uint64_t persisted_number_ = 0;
     std::uint64_t epoch_ = 0;

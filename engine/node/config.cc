@@ -54,8 +54,8 @@ void append_nodes(std::string& out, const std::vector<ClusterNode>& nodes) {
     append_comment(
         out,
         "The nodes of a cluster, this one among them, equal on all: 3 survive the loss of "
-        "one, 5 of two, 7 of three. None, or this one alone: a cluster of one. More than "
-        "one is refused: clusters of several nodes come with the next release.");
+        "one, 5 of two, 7 of three. None, or this one alone: a cluster of one. An empty "
+        "data directory waits for all of them; later any majority serves.");
     for (const auto& key : node_table()) {
         out += fmt::format("#\n# {}: ", last_part(key.name));
         std::string rest;

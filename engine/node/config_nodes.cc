@@ -17,13 +17,11 @@ namespace {
 /// With more, each write waits for more nodes than its safety gains.
 constexpr std::size_t nodes_max = 7;
 
-/// `false` also for a name other than localhost: it may become anything.
 bool is_loopback(const std::string& host) noexcept {
     in_addr v4{};
     in6_addr v6{};
     if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-    if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-    return host == "localhost";
+    return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 /// An address to listen on that nobody can connect to.
@@ -143,10 +141,12 @@ std::optional<ClusterNode> parse_peer(std::string_view text) {
     const auto peer_port = parse_port(parts[2]);
     const auto client_port = parse_port(parts[3]);
     const bool id_fits = id && *id >= 1 && *id <= 4'294'967'295;
-    if (!id_fits || parts[1].empty() || parts[1].size() > 255 || !peer_port || !client_port)
+    in_addr v4{};
+    const std::string host(parts[1]);
+    if (!id_fits || inet_pton(AF_INET, host.c_str(), &v4) != 1 || !peer_port || !client_port)
         return std::nullopt;
     return ClusterNode{.id = NodeId(static_cast<NodeId::Value>(*id)),
-                       .host = std::string(parts[1]),
+                       .host = host,
                        .peer_port = *peer_port,
                        .client_port = *client_port};
 }
@@ -182,8 +182,9 @@ Status set_peers(Config& config, std::string_view peers) {
         auto peer = parse_peer(one);
         if (!peer)
             return fail(Errc::config,
-                        fmt::format("{}: expected id:host:raft_port:client_port, with a comma "
-                                    "between nodes (IPv6 addresses: [[cluster.nodes]] of a file)",
+                        fmt::format("{}: expected id:host:raft_port:client_port, the host as an "
+                                    "IPv4 address, with a comma between nodes (IPv6: "
+                                    "[[cluster.nodes]] of a file)",
                                     quoted(one)));
         nodes.push_back(*std::move(peer));
     }

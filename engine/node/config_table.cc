@@ -348,11 +348,8 @@ constexpr ConfigRow<ClusterNode> node_rows[] = {
                              .required = true},
                             KV_MEMBER(id)),
     text_key<ClusterNode>({.name = "cluster.nodes.host",
-                           .meaning = "Name or address at which the other nodes and clients reach "
-                                      "it.",
-                           .kind = ConfigKind::text,
-                           .min = 1,
-                           .max = 255,
+                           .meaning = "Where the other nodes and clients reach it.",
+                           .kind = ConfigKind::address,
                            .required = true},
                           KV_MEMBER(host)),
     number_key<ClusterNode>({.name = "cluster.nodes.peer_port",

@@ -36,8 +36,8 @@ std::string names(std::span<const NodeId> nodes, const Configuration* places = n
     return out;
 }
 
-/// Where the list of `peer`, `theirs`, is another than `ours`; empty: nowhere.
-std::string list_differences(NodeId peer, const Configuration& theirs, const Configuration& ours) {
+/// Where `theirs` is another list than `ours`; empty: nowhere.
+std::string differences(const Configuration& theirs, const Configuration& ours) {
     std::string out;
     const auto add = [&](const std::string& difference) {
         if (!out.empty()) out += "; ";
@@ -56,7 +56,7 @@ std::string list_differences(NodeId peer, const Configuration& theirs, const Con
         if (find(ours, other.node) == nullptr)
             add(fmt::format("node {} is listed there only", other.node.value()));
     }
-    return out.empty() ? out : fmt::format(" (at node {}: {})", peer.value(), out);
+    return out;
 }
 
 FormingDecision step(FormingStep step, std::string why) {
@@ -67,7 +67,7 @@ FormingDecision step(FormingStep step, std::string why) {
 class Decider {
 public:
     Decider(const FormingSelf& self, std::span<const PeerSaid> said)
-        : self_(self), said_(said), list_(list_digest(self.nodes, self.shards)) {
+        : self_(self), said_(said), list_(list_digest(self.nodes, self.shards, self.leaders)) {
         for (const Member& member : self.nodes.members) {
             if (member.node != self.node && !heard(member.node)) missing_.push_back(member.node);
         }
@@ -190,12 +190,13 @@ private:
             if (is_listed && peer.list == list_) continue;
             std::string details = is_listed ? "" : " (it is not listed here)";
             if (is_listed && !peer.told.members.empty()) {
-                details = list_differences(peer.node, peer.told, self_.nodes);
-                if (details.empty()) details = " (its cluster.shards)";
+                details = differences(peer.told, self_.nodes);
+                if (details.empty()) details = "its cluster.shards or cluster.leaders";
+                details = fmt::format(" (at node {}: {})", peer.node.value(), details);
             }
             return refuse(
-                fmt::format("node {} has another [[cluster.nodes]] or cluster.shards "
-                            "than this node{}: make them equal on all nodes",
+                fmt::format("node {} has another [[cluster.nodes]], cluster.shards or "
+                            "cluster.leaders than this node{}: make them equal on all nodes",
                             peer.node.value(), details));
         }
         return std::nullopt;
@@ -277,10 +278,19 @@ Configuration listed(const std::vector<ClusterNode>& nodes) {
     return out;
 }
 
-std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards) {
+std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards, Leaders leaders) {
     Configuration without = nodes;
     for (Member& member : without.members) member.store = {};
-    return digest_of(without, shards);
+    return mix_seed(digest_of(without, shards), static_cast<std::uint64_t>(leaders));
+}
+
+std::optional<std::string> list_change(const Configuration& formed, const Configuration& nodes) {
+    const std::string changes = differences(formed, nodes);
+    if (changes.empty()) return std::nullopt;
+    return fmt::format(
+        "[[cluster.nodes]] is not what this cluster was formed with (in the data directory: {}): "
+        "what was formed holds, the list cannot change before there are membership changes",
+        changes);
 }
 
 StoreId mint_cluster_id(std::uint64_t random, const Configuration& formed,

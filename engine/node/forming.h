@@ -57,6 +57,7 @@ struct FormingSelf {
     StoreId cluster;
     Membership membership = Membership::empty;
     std::uint32_t shards = 0;
+    Leaders leaders = Leaders::spread;
     /// Empty: listed(), for nobody's store is known. Else Members::formed, whatever is listed now.
     Configuration nodes;
 };
@@ -92,8 +93,13 @@ std::optional<std::string> objection(StoreId cluster, std::optional<StoreId> pin
 /// The nodes of the configuration file as members without stores, sorted.
 Configuration listed(const std::vector<ClusterNode>& nodes);
 
-/// Of ids, addresses, ports and the number of shards: whether two nodes mean the same cluster.
-std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards);
+/// Of ids, addresses, ports, the number of shards and where leaders are to be: whether two nodes
+/// mean the same cluster. (With different ideas of the latter, they would hand over for ever.)
+std::uint64_t list_digest(const Configuration& nodes, std::uint32_t shards,
+                          Leaders leaders = Leaders::spread);
+
+/// A sentence when `nodes`, which are listed now, are not those that were `formed`.
+std::optional<std::string> list_change(const Configuration& formed, const Configuration& nodes);
 
 /// A new cluster id: 8 random bytes, and a digest of them with `formed`, its stores, which are
 /// random, too, and the number of shards.

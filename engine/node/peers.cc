@@ -33,6 +33,7 @@ Peers::Peers(io::Reactor& reactor, const Config& config, const DataDirectory& di
       own_(introduction(directory)),
       transport_(reactor, *this, *this),
       heard_(reactor),
+      reminder_(*this),
       tick_timer_(*this) {
     reactor_.add_turn_hook(*this, io::Reactor::Phase::answer);
     reactor_.mailboxes().set_receiver(adopt_kind, this);
@@ -43,6 +44,7 @@ Peers::Peers(io::Reactor& reactor, const Config& config, const DataDirectory& di
 
 Peers::~Peers() {
     reactor_.timers().disarm(tick_timer_);
+    reactor_.timers().disarm(reminder_);
     reactor_.remove_turn_hook(*this);
     reactor_.mailboxes().set_receiver(adopt_kind, nullptr);
     reactor_.mailboxes().set_receiver(block_kind, nullptr);
@@ -59,7 +61,8 @@ Handshake Peers::introduction(const DataDirectory& directory) const {
     own.node = identity.node;
     own.store = identity.store;
     own.boot = identity.boot;
-    own.members_digest = list_digest(self_of(directory).nodes, identity.shards);
+    own.members_digest =
+        list_digest(self_of(directory).nodes, identity.shards, config_.cluster.leaders);
     return own;
 }
 
@@ -99,6 +102,7 @@ io::Task<void> Peers::stop() {
     if (forwarder_ != nullptr) forwarder_->set_sender(nullptr);
     replicas_ = nullptr;
     reactor_.timers().disarm(tick_timer_);
+    reactor_.timers().disarm(reminder_);
     if (acceptor_) co_await acceptor_->stop();
     co_await transport_.stop();
 }
@@ -128,6 +132,15 @@ void Peers::on_met(const Handshake& theirs) noexcept {
     const auto known = known_.find(theirs.node);
     if (known != known_.end()) known->second.boot = std::max(known->second.boot, theirs.boot);
     heard(theirs);
+    // Members have the same list and shards, for it was formed. Said once, by the first core.
+    const bool members = own_.state == NodeState::member && theirs.state == NodeState::member;
+    if (!members || theirs.members_digest == own_.members_digest) return;
+    if (reactor_.core() != CoreId(0) || told_leaders_) return;
+    told_leaders_ = true;
+    log::warn(
+        "a node has another cluster.leaders than this one, so that both hand leadership over again "
+        "and again: make it equal on all nodes",
+        log::field("peer", theirs.node.value()));
 }
 
 void Peers::on_refused(const Handshake& theirs, std::uint16_t, bool) noexcept {
@@ -156,6 +169,7 @@ FormingSelf Peers::self_of(const DataDirectory& directory) const {
     self.cluster = identity.cluster;
     self.membership = identity.membership;
     self.shards = identity.shards;
+    self.leaders = config_.cluster.leaders;
     self.nodes = identity.membership == Membership::empty ? listed(config_.cluster.nodes)
                                                           : directory.members().formed;
     return self;
@@ -187,27 +201,39 @@ StoreId Peers::mint(const DataDirectory& directory, const Configuration& formed)
 }
 
 io::Task<Status> Peers::form(DataDirectory& directory) {
-    std::string told;
+    if (directory.identity().membership != Membership::empty) {
+        const auto change = list_change(directory.members().formed, listed(config_.cluster.nodes));
+        if (change) log::error(*change);
+    }
+    reactor_.timers().arm(reminder_, reactor_.now() + reminder_period);
     while (directory.identity().membership != Membership::member) {
         heard_.reset();
         const FormingSelf self = self_of(directory);
         std::vector<PeerSaid> said;
         for (const auto& [node, one] : said_) said.push_back(one);
         FormingDecision decision = decide_forming(self, said);
-        if (decision.why != told) {
-            told = decision.why;
+        if (decision.why != told_) {
+            told_ = decision.why;
             const bool mistake =
                 decision.step == FormingStep::stay_out || decision.step == FormingStep::refuse;
             if (mistake) {
-                log::error(told);
+                log::error(told_);
             } else {
-                log::info(told);
+                log::info(told_);
             }
         }
         KV_CO_CHECK(co_await take_step(directory, std::move(decision)));
     }
+    reactor_.timers().disarm(reminder_);
     said_.clear();
     co_return Status{};
+}
+
+/// Who looks at the log later is to find what is missing.
+void Peers::remind() {
+    told_.clear();
+    heard_.set();
+    reactor_.timers().arm(reminder_, reactor_.now() + reminder_period);
 }
 
 // --- messages ------------------------------------------------------------------------------------

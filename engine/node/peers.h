@@ -42,6 +42,8 @@ public:
     static constexpr std::uint32_t returned_kind = adopt_kind + 2;  ///< a parcel, empty
     /// How often time passes for the replicas.
     static constexpr Duration tick_period = 10ms;
+    /// How often a node that waits to become a member says so again.
+    static constexpr Duration reminder_period = 5s;
 
     Peers(io::Reactor& reactor, const Config& config, const DataDirectory& directory);
     /// After stop(), or when the simulator has crashed the process.
@@ -97,6 +99,14 @@ private:
               peers(p) {}
         Peers& peers;
     };
+    struct ReminderTimer : io::Timer {
+        explicit ReminderTimer(Peers& p) noexcept
+            : Timer([](io::Timer& timer) noexcept {
+                  static_cast<ReminderTimer&>(timer).peers.remind();
+              }),
+              peers(p) {}
+        Peers& peers;
+    };
 
     // consensus::PeerBook
     Handshake introduce() noexcept override { return own_; }
@@ -122,6 +132,7 @@ private:
 
     Parcel& take_parcel();
     void tick();
+    void remind();
     void heard(const Handshake& theirs);
     void adopt(std::int32_t fd, const Handshake& theirs);
     io::Task<void> close(std::int32_t fd);
@@ -141,7 +152,10 @@ private:
     consensus::Transport transport_;
     std::unique_ptr<consensus::PeerAcceptor> acceptor_;  ///< on the first core
     std::map<NodeId, PeerSaid> said_;                    ///< while forming, on the first core
+    bool told_leaders_ = false;  ///< that a node has another cluster.leaders
     io::Event heard_;
+    std::string told_;  ///< what was logged of forming last
+    ReminderTimer reminder_;
     static constexpr std::size_t kept_block_bytes_max = std::size_t{512} << 10;
     std::map<std::pair<CoreId, NodeId>, std::string> blocks_;
     std::vector<std::unique_ptr<Parcel>> parcels_;  ///< as many as were ever under way at a time

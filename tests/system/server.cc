@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -12,7 +13,10 @@ namespace kv::test {
 namespace {
 
 Args server_args(const std::string& data_dir, const Args& more) {
-    Args args{"--data-dir", data_dir, "--set", "client.port=0"};
+    Args args{"--data-dir", data_dir};
+    if (std::ranges::find(more, "--client-port") == more.end()) {
+        args.insert(args.end(), {"--set", "client.port=0"});
+    }
     args.insert(args.end(), more.begin(), more.end());
     return args;
 }

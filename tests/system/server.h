@@ -26,7 +26,7 @@ std::string field(std::string_view line, std::string_view name);
 
 class Server {
 public:
-    /// Starts on `data_dir` and, unless `args` set client.port, on a port the system chooses.
+    /// Starts on `data_dir` and, unless `args` have --client-port, on a port the system chooses.
     explicit Server(const std::string& data_dir, const Args& args = {});
 
     /// Waits until it serves. False, and a failed test: it does not.

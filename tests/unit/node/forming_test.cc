@@ -90,6 +90,7 @@ TEST(Forming, AClusterIdProvesWhatItWasMintedFor) {
 TEST(Forming, TheDigestSeesEveryFieldButTheStores) {
     EXPECT_EQ(list_digest(formed(), shards), list_digest(three(), shards));
     EXPECT_NE(list_digest(three(), shards), list_digest(three(), shards + 1));
+    EXPECT_NE(list_digest(three(), shards), list_digest(three(), shards, Leaders::together));
     const std::function<void(Member&)> changes[] = {
         [](Member& member) { member.node = NodeId(4); }, [](Member& member) { member.host += 'x'; },
         [](Member& member) { ++member.peer_port; }, [](Member& member) { ++member.client_port; }};
@@ -199,8 +200,8 @@ TEST(Forming, ListsThatDifferAreRefusedAndTheEntriesNamed) {
         const FormingDecision blind = decide(self(1), {peer});
         EXPECT_EQ(blind.step, FormingStep::refuse);
         EXPECT_EQ(blind.why,
-                  "node 2 has another [[cluster.nodes]] or cluster.shards than this "
-                  "node: make them equal on all nodes");
+                  "node 2 has another [[cluster.nodes]], cluster.shards or cluster.leaders than "
+                  "this node: make them equal on all nodes");
         EXPECT_EQ(decide(self(1, Membership::forming), {peer}).step, FormingStep::refuse);
         peer.told = theirs;
         return decide(self(1), {peer}).why;
@@ -221,7 +222,27 @@ TEST(Forming, ListsThatDifferAreRefusedAndTheEntriesNamed) {
     theirs.members.push_back(theirs.members[0]);
     theirs.members[3].node = NodeId(4);
     EXPECT_NE(sentence(theirs).find("node 4 is listed there only"), std::string::npos);
-    EXPECT_NE(sentence(three(), 8).find("(its cluster.shards)"), std::string::npos);
+    EXPECT_NE(sentence(three(), 8).find("(at node 2: its cluster.shards or cluster.leaders)"),
+              std::string::npos);
+}
+
+TEST(Forming, WhereLeadersAreToBeIsPartOfWhatMustBeEqual) {
+    FormingSelf node = self(1);
+    EXPECT_EQ(decide(node, {said(2), said(3)}).step, FormingStep::mint);
+    node.leaders = Leaders::together;
+    EXPECT_EQ(decide(node, {said(2), said(3)}).step, FormingStep::refuse);
+}
+
+TEST(Forming, AListThatChangedSinceIsNamed) {
+    EXPECT_EQ(list_change(formed(), three()), std::nullopt);
+    Configuration now = three();
+    now.members[1].peer_port = 7009;
+    const auto change = list_change(formed(), now);
+    ASSERT_TRUE(change);
+    EXPECT_NE(change->find("node 2 is 10.0.0.2:7001 (clients 6379) there and 10.0.0.2:7009 "
+                           "(clients 6379) here"),
+              std::string::npos)
+        << *change;
 }
 
 TEST(Forming, StrangersAndDoublesAreRefused) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proto/base/prng.h"
+
 namespace kv::consensus {
 namespace {
 
@@ -39,6 +41,25 @@ TEST(LogView, KnowsTheTermsOfWhatItNoLongerHasInMemory) {
     log.compact({Term(2), Index(3)});
     EXPECT_EQ(log.term_at(Index(4)), Term(2));
     EXPECT_EQ(log.at_most(Index(4), Term(1)), std::nullopt);
+}
+
+/// Short entries come in buffers that long ones have left: what is kept is their memory, not their
+/// length.
+TEST(LogView, WhatIsKeptIsBoundedInMemory) {
+    constexpr std::size_t long_bytes = 64 << 10;
+    constexpr std::size_t kept = std::size_t{4} << 20;
+    constexpr std::size_t free_buffers_max = 8;
+    Prng prng(1);
+    LogView log;
+    for (std::uint64_t i = 1; i <= 10'000; ++i) {
+        std::string bytes = log.take_buffer(0);
+        bytes.append(entry(1, i));
+        bytes.append(prng.below(i % 2 == 0 ? 100 : long_bytes), 'x');
+        log.append(std::move(bytes));
+        log.recovered();
+        log.trim(Index(i), kept);
+        ASSERT_LE(log.memory_bytes(), kept + free_buffers_max * 2 * long_bytes) << i;
+    }
 }
 
 }  // namespace
