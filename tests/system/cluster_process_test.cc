@@ -364,6 +364,14 @@ TEST(ClusterProcess, APausedLeaderServesNothingStaleWhenItGoesOn) {
             EXPECT_EQ(client.ask(get, true), "VALUE late\n");
         }
     }
+    // Each of them led something when its turn came, but for those from whom the others had it all.
+    bool told = false;
+    for (std::size_t node = 0; node < cluster.size(); ++node) {
+        const std::string log = cluster.at(node).process().log();
+        told = told || (log.contains("this core did not run for a while") &&
+                        log.contains("leads a shard no longer"));
+    }
+    EXPECT_TRUE(told);
 }
 
 TEST(ClusterProcess, FiveNodesServeWithoutTwo) {
