@@ -446,6 +446,15 @@ void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& r
     note_committed(replica);
 }
 
+void ReplicaSet::on_contradicted(GroupId group) noexcept {
+    std::uint64_t passed_over = 0;
+    if (!contradicted_rate_.allow(reactor_.now(), passed_over)) return;
+    log::error(
+        "another node contradicts what is committed here, and is not believed: one of the "
+        "two has lost data, or its data are damaged",
+        log::field("group", group.value()), log::field("passed_over", passed_over));
+}
+
 void ReplicaSet::on_role_changed(GroupId group) noexcept {
     replica_of(group).role_changed();
     progress_.set();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "consensus/drive/log_rate.h"
 #include "engine/replica/leaders.h"
 #include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
@@ -182,6 +183,7 @@ private:
     void receive_snapshot(GroupId group, const Message& offer) noexcept override;
     void on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept override;
     void on_role_changed(GroupId group) noexcept override;
+    void on_contradicted(GroupId group) noexcept override;
     // wal::WalClient
     void on_durable(wal::Ticket ticket) noexcept override;
     void on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept override;
@@ -262,6 +264,7 @@ private:
     std::vector<Lead> leads_;  ///< by shard
     Instant look_at_leaders_{};
     bool disk_stalled_ = false;
+    consensus::LogRate contradicted_rate_;
     /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
     /// next ones.
     std::size_t apply_bytes_max() const noexcept;
