@@ -72,6 +72,9 @@ struct Effects {
     /// same term as before, reads that were not answered never will be, and commands that were not
     /// committed may be lost.
     bool role_changed = false;
+    /// A peer contradicted what is committed here; it was not believed. The protocol was broken
+    /// somewhere: in its memory or program, or in these. For people to hear of.
+    bool contradicted = false;
 
     void clear() noexcept {
         reset.reset();
@@ -84,6 +87,7 @@ struct Effects {
         snapshots.clear();
         receive_snapshot.reset();
         role_changed = false;
+        contradicted = false;
     }
 };
 

@@ -13,8 +13,19 @@ constexpr std::size_t held_max = 1024;
 /// The commit index is saved again when it has moved by this much, together with what is saved
 /// anyway. It bounds what a start cannot apply before a leader speaks.
 constexpr std::size_t commit_bytes_unsaved_max = std::size_t{1} << 20;
-/// No election gets this far; a message that claims so would wrap the term around.
-constexpr Term term_max{std::uint64_t{1} << 62};
+/// No node misses so many elections. Whoever says so is out of order, and a term that is followed
+/// stays: near the end of the range there would be none for the next leader.
+constexpr std::uint64_t term_leap_max = std::uint64_t{1} << 32;
+/// No log gets this far; behind an index at the end of the range there is no next one.
+constexpr Index index_max{std::uint64_t{1} << 62};
+
+bool too_far(const Message& message) noexcept {
+    if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+        return append->previous.index > index_max;
+    }
+    const auto* snapshot = std::get_if<SnapshotRequest>(&message.body);
+    return snapshot != nullptr && snapshot->position.index >= index_max;
+}
 
 }  // namespace
 
@@ -155,9 +166,11 @@ Status Raft::start(const Configuration& first, Instant now, Effects& effects) {
 
 void Raft::step(const Message& message, Instant now, Effects& effects) {
     if (message.group != options_.group || message.to != options_.self ||
-        message.from == options_.self || message.from.value() == 0 || message.term > term_max) {
+        message.from == options_.self || message.from.value() == 0) {
         return;
     }
+    const bool leaps = message.term > term_ && message.term - term_ > term_leap_max;
+    if (leaps || too_far(message)) return;
     std::visit([&](const auto& body) { on(message, body, now, effects); }, message.body);
 }
 

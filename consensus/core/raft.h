@@ -5,9 +5,9 @@
 /// check-quorum and leader stickiness (6.2, 4.2.3), a no-op on election, pipelined replication,
 /// ReadIndex (6.4), leadership transfer (3.10), and disk writes beside replication (10.2.1).
 ///
-/// Owner core only. Total: any message from any peer is legal input and never stops the process,
-/// but for one: an entry of the current leader in the place of one that is committed here. Then the
-/// protocol was broken somewhere, and to go on would be to lose or to fork acknowledged data.
+/// Owner core only. Total: any message from any peer is legal input and never stops the process.
+/// What contradicts the committed log is not believed, whoever says it: to follow would be to lose
+/// or to fork acknowledged data (Effects::contradicted).
 /// What stays true is in consensus/core/invariants.h.
 
 #include <span>
@@ -191,7 +191,7 @@ private:
     // Replication (replication.cc).
     void on(const Message& message, const AppendRequest& request, Instant now, Effects& effects);
     void on(const Message& message, const AppendReply& reply, Instant now, Effects& effects);
-    bool take_entries(const Message& message, const AppendRequest& request);
+    bool take_entries(const Message& message, const AppendRequest& request, Effects& effects);
     void learn_commit(Index index, Effects& effects);
     void count_commit(Effects& effects);
     void replicate(Instant now, Effects& effects);

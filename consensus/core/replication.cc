@@ -32,15 +32,15 @@ void Raft::on(const Message& message, const AppendRequest& request, Instant now,
         const LogPosition hint = log_.at_most(at, previous.term).value_or(log_.compacted());
         return send(answer(message, term_, AppendReply{true, previous.index, hint}), effects);
     }
-    if (!take_entries(message, request)) return;
+    if (!take_entries(message, request, effects)) return;
     // Of this request alone: what is behind `end` may be an earlier leader's.
     learn_commit(std::min(request.commit, end), effects);
     send(answer(message, term_, AppendReply{false, end, {}}), effects, end);
 }
 
-/// Appends what is new of `request`, whose `previous` is in the log. False: they are not what a
-/// leader sends, and nothing was changed.
-bool Raft::take_entries(const Message& message, const AppendRequest& request) {
+/// Appends what is new of `request`, whose `previous` is in the log, or before it. False: they are
+/// not what a leader sends, and nothing was changed.
+bool Raft::take_entries(const Message& message, const AppendRequest& request, Effects& effects) {
     LogPosition before = request.previous;
     std::vector<Entry> entries;
     std::vector<Configuration> configurations;
@@ -58,6 +58,13 @@ bool Raft::take_entries(const Message& message, const AppendRequest& request) {
         }
         before = {entry->term, entry->index};
         entries.push_back(*entry);
+        // Only a real conflict truncates, and no leader contradicts what was committed.
+        const bool settled =
+            entry->index >= log_.compacted().index && entry->index <= known_commit_;
+        if (settled && log_.term_at(entry->index) != entry->term) {
+            effects.contradicted = true;
+            return false;
+        }
     }
     std::size_t configuration = 0;
     for (const Entry& entry : entries) {
@@ -67,9 +74,7 @@ bool Raft::take_entries(const Message& message, const AppendRequest& request) {
         if (entry.index <= log_.compacted().index) continue;
         if (entry.index <= log_.last().index) {
             if (log_.term_at(entry.index) == entry.term) continue;
-            // Only a real conflict truncates, and no leader contradicts what was committed.
-            KV_ASSERT(entry.index > known_commit_, "entry {} of term {} contradicts commit {}",
-                      entry.index.value(), entry.term.value(), known_commit_.value());
+            KV_ASSERT(entry.index > known_commit_);
             log_.truncate(entry.index);
             membership_.truncate(entry.index);
         }

@@ -25,6 +25,7 @@ void Raft::on(const Message& message, const SnapshotRequest& request, Instant no
     const LogPosition position = request.position;
     const AppendReply stale{true, position.index, {}};
     if (!accept_request(message, stale, now, effects)) return;
+    if (position.term > message.term) return;  // nobody has committed anything there yet
     // A snapshot holds what is committed: an entry that it ends with vouches for the log here.
     if (log_.holds(position)) learn_commit(position.index, effects);
     if (position.index <= known_commit_) {
@@ -42,6 +43,10 @@ bool Raft::installed(const Message& request, std::uint64_t time_ms,
     // A leader has what was committed before its term, and commits it by itself.
     if (role_ == Role::leader) return false;
     const bool needed = position.index > commit_;
+    if (needed && position.index <= known_commit_ && !log_.holds(position)) {
+        effects.contradicted = true;
+        return false;
+    }
     if (needed) install(position, time_ms, configuration);
     if (request.term == term_) {
         heard_ = now;

@@ -59,6 +59,7 @@ void Group::flush(Instant now) {
     for (const Fetch& fetch : effects_.fetches) owner_.fetch(id(), fetch);
     for (const SnapshotSend& send : effects_.snapshots) owner_.send_snapshot(id(), send);
     if (effects_.receive_snapshot) owner_.receive_snapshot(id(), *effects_.receive_snapshot);
+    if (effects_.contradicted) owner_.on_contradicted(id());
     const bool role_changed = effects_.role_changed;
     effects_.clear();
     if (role_changed) owner_.on_role_changed(id());

@@ -32,6 +32,8 @@ public:
     virtual void on_reads_confirmed(GroupId group, const ReadReady& ready) noexcept = 0;
     /// Role, term, leader or ready() have changed.
     virtual void on_role_changed(GroupId group) noexcept = 0;
+    /// A peer contradicted what is committed here, and was not believed.
+    virtual void on_contradicted(GroupId group) noexcept = 0;
 
 protected:
     ~GroupOwner() = default;

@@ -110,6 +110,7 @@ void PeerAcceptor::on_accepted(std::int32_t fd) noexcept {
     pending_.push_back(std::make_unique<Greeting>(*this, fd));
     // Also a connection that is one too many is closed through its stream.
     if (stopping_ || pending_.size() > pending_max) {
+        if (!stopping_) ++counters_.crowded;
         pending_.back()->close();
     } else {
         pending_.back()->start();
@@ -142,6 +143,7 @@ void PeerAcceptor::tick() {
 }
 
 void PeerAcceptor::on_malformed(const std::string& why) {
+    ++counters_.malformed;
     std::uint64_t passed_over = 0;
     if (!malformed_rate_.allow(reactor_.now(), passed_over)) return;
     log::warn("a connection to the port for nodes was closed", log::field("why", why),
@@ -156,9 +158,11 @@ std::optional<Refusal> PeerAcceptor::judge_question(const Handshake& theirs, Han
     if (stopping_) refusal = Refusal::busy;
     if (!refusal) {
         book_.on_met(theirs);
+        ++counters_.accepted;
         return std::nullopt;
     }
     book_.on_refused(theirs, static_cast<std::uint16_t>(*refusal), false);
+    ++counters_.refused;
     std::uint64_t passed_over = 0;
     if (refusal_rate_.allow(reactor_.now(), passed_over)) {
         log::warn("a node was refused", log::field("peer", theirs.node.value()),

@@ -36,6 +36,14 @@ public:
     io::Task<void> stop();
     std::size_t pending() const noexcept { return pending_.size(); }
 
+    struct Counters {
+        std::uint64_t accepted = 0;   ///< handed to a core
+        std::uint64_t refused = 0;    ///< with a sentence
+        std::uint64_t malformed = 0;  ///< no handshake, or none in time
+        std::uint64_t crowded = 0;    ///< beyond pending_max
+    };
+    const Counters& counters() const noexcept { return counters_; }
+
 private:
     static constexpr Duration retry_period = 250ms;
     static constexpr Duration tick_period = 100ms;
@@ -72,6 +80,7 @@ private:
     bool listening_ = false;
     bool closed_ = false;
     bool stopping_ = false;
+    Counters counters_;
 };
 
 }  // namespace kv::consensus

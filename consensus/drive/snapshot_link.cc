@@ -124,6 +124,7 @@ void SnapshotLink::tick() {
         return;
     }
     if (link_ && !gone_) link_->tick(reactor_.now());
+    if (reactor_.now() >= receive_until_) break_off("it says nothing of use");
 }
 
 io::Task<Status> SnapshotLink::send(std::string frames) {
@@ -138,11 +139,13 @@ io::Task<Status> SnapshotLink::send(std::string frames) {
 }
 
 io::Task<Result<SnapshotLink::Received>> SnapshotLink::receive() {
+    receive_until_ = reactor_.now() + receive_wait_max;
     while (inbox_.empty()) {
         if (!why_.empty()) co_return fail(Errc::io, why_);
         changed_.reset();
         co_await changed_.wait();
     }
+    receive_until_ = Instant::max();
     Received received = std::move(inbox_.front());
     inbox_.pop_front();
     const bool was_full = inbox_bytes_ >= inbox_bytes_max;

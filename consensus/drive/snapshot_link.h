@@ -33,6 +33,7 @@ public:
     static constexpr std::size_t inbox_bytes_max = std::size_t{1} << 20;
     /// Of frames that wait to be sent.
     static constexpr std::size_t queued_bytes_max = std::size_t{512} << 10;
+    static constexpr Duration receive_wait_max = 30s;
 
     struct Received {
         FrameKind kind = FrameKind::idle;
@@ -52,7 +53,8 @@ public:
     /// Sends frames that are ended and not sealed, once less than queued_bytes_max wait. Error:
     /// `io`, the connection is gone.
     io::Task<Status> send(std::string frames);
-    /// The next frame but idle ones. Error: `io`, the connection is gone.
+    /// The next frame but idle ones. Error: `io`, the connection is gone, or has brought none for
+    /// receive_wait_max: who only says that it lives holds up what others wait for.
     io::Task<Result<Received>> receive();
     /// Lets go what send() or receive() waits for.
     void break_off(std::string why);
@@ -96,7 +98,8 @@ private:
     TickTimer tick_timer_;
     io::Event changed_;
     io::Endpoint endpoint_;
-    Instant give_up_{};  ///< connecting
+    Instant give_up_{};                       ///< connecting
+    Instant receive_until_ = Instant::max();  ///< while receive() waits
     std::int32_t connect_result_ = 0;
     Handshake own_;
     Handshake theirs_;

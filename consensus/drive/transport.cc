@@ -47,7 +47,7 @@ void Transport::set_peers(std::span<const PeerAddress> wanted) {
             continue;
         }
         peer->removed = true;
-        close_links(*peer, ~std::uint64_t{0});
+        close_links(*peer);
         reactor_.backend().cancel(peer->connect);
         reactor_.timers().disarm(peer->retry);
         gone_ = true;
@@ -126,7 +126,7 @@ void Transport::adopt(std::int32_t fd, const Handshake& theirs) {
         hold(fd, nullptr).link.close();
         return;
     }
-    close_links(*peer, theirs.boot);
+    close_earlier_links(*peer, theirs.boot);
     for (const auto& other : links_) {
         const bool same = other->peer == peer && &other->link != peer->opened &&
                           other->sender_core == theirs.core;
@@ -134,6 +134,7 @@ void Transport::adopt(std::int32_t fd, const Handshake& theirs) {
         detach(*other);
         other->link.close();
     }
+    make_room_for_one(*peer);
     Held& held = hold(fd, peer);
     held.sender_core = theirs.core;
     Handshake own = introduce();
@@ -149,6 +150,19 @@ void Transport::adopt(std::int32_t fd, const Handshake& theirs) {
     }
 }
 
+void Transport::make_room_for_one(const Peer& peer) {
+    Held* oldest = nullptr;
+    std::size_t adopted = 0;
+    for (const auto& one : links_) {
+        if (one->peer != &peer || &one->link == peer.opened) continue;
+        if (oldest == nullptr) oldest = one.get();
+        ++adopted;
+    }
+    if (adopted < adopted_max) return;
+    detach(*oldest);
+    oldest->link.close();
+}
+
 bool Transport::on_answer(Link& link, const Handshake& theirs) noexcept {
     Held& one = held(link);
     Peer& peer = *one.peer;
@@ -160,7 +174,7 @@ bool Transport::on_answer(Link& link, const Handshake& theirs) noexcept {
         book_.on_met(theirs);
         ++counters_.connections_opened;
         peer.backoff = {};
-        close_links(peer, theirs.boot);
+        close_earlier_links(peer, theirs.boot);
         // What the link sends from here on is behind its own opening.
         reactor_.want_turn();
         return true;
@@ -195,13 +209,18 @@ void Transport::detach(Held& one) noexcept {
     }
 }
 
-/// Those to earlier lives of `peer`.
-void Transport::close_links(const Peer& peer, std::uint64_t before_boot) {
+void Transport::close_links(const Peer& peer) {
     for (const auto& one : links_) {
         if (one->peer != &peer) continue;
-        const bool known = one->link.open();
-        const bool all = before_boot == ~std::uint64_t{0};
-        if (!all && (!known || one->link.theirs().boot >= before_boot)) continue;
+        detach(*one);
+        one->link.close();
+    }
+}
+
+/// Those to lives of `peer` before `boot`, as far as that is known.
+void Transport::close_earlier_links(const Peer& peer, std::uint64_t boot) {
+    for (const auto& one : links_) {
+        if (one->peer != &peer || !one->link.open() || one->link.theirs().boot >= boot) continue;
         detach(*one);
         one->link.close();
     }
@@ -267,6 +286,14 @@ bool Transport::send_forward_reply(NodeId peer, const Forward& reply) {
 bool Transport::connected(NodeId node) const noexcept {
     const Peer* const peer = find(node);
     return peer != nullptr && peer->sender != nullptr;
+}
+
+void Transport::break_off(NodeId node) {
+    Peer* const peer = find(node);
+    if (peer == nullptr) return;
+    ++counters_.connections_broken;
+    close_links(*peer);
+    reactor_.want_turn();
 }
 
 void Transport::set_reading(bool on) {
@@ -342,7 +369,7 @@ void Transport::sweep() {
 io::Task<void> Transport::stop() {
     stopping_ = true;
     for (const auto& peer : peers_) {
-        close_links(*peer, ~std::uint64_t{0});
+        close_links(*peer);
         reactor_.backend().cancel(peer->connect);
         reactor_.timers().disarm(peer->retry);
     }

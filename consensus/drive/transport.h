@@ -91,6 +91,10 @@ public:
 
     /// Back-pressure: nothing is read from any peer while the node has no room for more.
     void set_reading(bool on);
+    bool reading() const noexcept { return reading_; }
+    /// `peer` has said what cannot be read, which another core found out: its connections are
+    /// closed, and made again.
+    void break_off(NodeId peer);
 
     struct Counters {
         std::uint64_t connections_opened = 0;  ///< by this side, with a handshake
@@ -104,6 +108,9 @@ public:
 
 private:
     static constexpr Duration tick_period = 100ms;
+    /// That one node opened and this core adopted: one for each core of the node, which has 256 at
+    /// most. Beyond, the oldest is closed.
+    static constexpr std::size_t adopted_max = 256;
 
     struct Peer;
     struct Held {
@@ -164,7 +171,9 @@ private:
     void connect(Peer& peer);
     void retry_later(Peer& peer) noexcept;
     void detach(Held& held) noexcept;
-    void close_links(const Peer& peer, std::uint64_t before_boot);
+    void make_room_for_one(const Peer& peer);
+    void close_links(const Peer& peer);
+    void close_earlier_links(const Peer& peer, std::uint64_t boot);
     void choose_sender(Peer& peer) noexcept;
     void tell(Peer& peer) noexcept;
     void sweep();

@@ -107,7 +107,10 @@ void Forwarder::on_request(NodeId from, const Forward& forward) {
     served.number = forward.request;
     const Result<ForwardRequest> request = decode_forward_request(forward.content);
     // Who asks in words of a later version is told, whatever it asked.
-    if (!request) return refuse(served, {Errc::unsupported, NodeId()});
+    if (!request) {
+        served.request.kind = forward_kind(forward.content);
+        return refuse(served, {Errc::unsupported, NodeId()});
+    }
     served.request = *request;
     served.content.assign(request->content);
     served.request.content = served.content;

@@ -51,6 +51,12 @@ Result<ForwardRequest> decode_forward_request(Bytes bytes) {
     return request;
 }
 
+ForwardKind forward_kind(Bytes request) noexcept {
+    const auto kind =
+        request.size() < 2 ? std::uint8_t{0} : load_le<std::uint8_t>(request.data() + 1);
+    return is_kind(kind) ? static_cast<ForwardKind>(kind) : ForwardKind::read;
+}
+
 void encode_forward_reply(const ForwardReply& reply, std::string& out) {
     char header[forward_reply_bytes] = {};
     header[0] = static_cast<char>(version);

@@ -67,6 +67,8 @@ void encode_forward_reply(const ForwardReply& reply, std::string& out);
 /// Errors: `truncated`; `unsupported`, an unknown version, kind, flag or error.
 Result<ForwardRequest> decode_forward_request(Bytes bytes);
 Result<ForwardReply> decode_forward_reply(Bytes bytes);
+/// What a request that cannot be decoded seems to ask, so that whoever asked knows the answer.
+ForwardKind forward_kind(Bytes request) noexcept;
 
 /// A key of a list.
 void append_listed(std::string& out, std::string_view key);

@@ -268,6 +268,8 @@ std::string& Peers::block_of(CoreId core, NodeId from) noexcept {
 }
 
 Peers::Parcel& Peers::take_parcel() {
+    ++passed_parcels_;
+    counters_.passed_parcels_max = std::max(counters_.passed_parcels_max, passed_parcels_);
     if (free_parcels_.empty()) {
         parcels_.push_back(std::make_unique<Parcel>());
         return *parcels_.back();
@@ -284,7 +286,25 @@ void Peers::at_turn_end() {
         parcel.from = way.second;
         parcel.block.swap(bytes);
         bytes.clear();
+        passed_bytes_ += parcel.block.size();
         reactor_.mailboxes().send(way.first, {block_kind, 0, &parcel});
+    }
+    if (!transport_.reading()) return;
+    if (passed_parcels_ < passed_parcels_max && passed_bytes_ < passed_bytes_max) return;
+    ++counters_.reading_pauses;
+    transport_.set_reading(false);
+}
+
+void Peers::on_returned(Parcel& parcel) {
+    --passed_parcels_;
+    passed_bytes_ -= parcel.block.size();
+    // There is no telling what else such a peer says.
+    if (std::exchange(parcel.refused, false)) transport_.break_off(parcel.from);
+    if (parcel.block.capacity() > kept_block_bytes_max) release(parcel.block);
+    parcel.block.clear();
+    free_parcels_.push_back(&parcel);
+    if (passed_parcels_ <= passed_parcels_max / 2 && passed_bytes_ <= passed_bytes_max / 2) {
+        transport_.set_reading(true);
     }
 }
 
@@ -344,25 +364,26 @@ io::Task<void> Peers::close(std::int32_t fd) {
 
 void Peers::on_message(CoreId from, const io::Message& message) noexcept {
     Parcel& parcel = *static_cast<Parcel*>(message.payload);
-    if (message.kind == returned_kind) {
-        if (parcel.block.capacity() > kept_block_bytes_max) release(parcel.block);
-        parcel.block.clear();
-        free_parcels_.push_back(&parcel);
-        return;
-    }
+    if (message.kind == returned_kind) return on_returned(parcel);
     if (message.kind == adopt_kind) {
         adopt(parcel.fd, parcel.theirs);
     } else {
         inbox_.clear();
         const Status read = read_block(as_bytes(parcel.block), {parcel.from, own_.node}, inbox_);
-        if (!read) {
-            log::warn("a peer sent what cannot be read", log::field("peer", parcel.from.value()),
-                      log::field("error", read.error().text()));
-        }
+        if (!read) refuse(parcel, read.error());
         on_inbox(parcel.from, inbox_);
         reactor_.mailboxes().spend(parcel.block.size());
     }
     reactor_.mailboxes().send(from, {returned_kind, 0, &parcel});
+}
+
+void Peers::refuse(Parcel& parcel, const Error& error) {
+    parcel.refused = true;
+    ++counters_.blocks_refused;
+    std::uint64_t passed_over = 0;
+    if (!refused_rate_.allow(reactor_.now(), passed_over)) return;
+    log::warn("a peer sent what cannot be read", log::field("peer", parcel.from.value()),
+              log::field("error", error.text()), log::field("passed_over", passed_over));
 }
 
 void Peers::tick() {

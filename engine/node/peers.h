@@ -44,6 +44,10 @@ public:
     static constexpr Duration tick_period = 10ms;
     /// How often a node that waits to become a member says so again.
     static constexpr Duration reminder_period = 5s;
+    /// Of what was passed on to other cores and has not come back: beyond, nothing is read from
+    /// any peer until half of it has. (A turn that began below may go beyond.)
+    static constexpr std::size_t passed_parcels_max = 1024;
+    static constexpr std::size_t passed_bytes_max = std::size_t{8} << 20;
 
     Peers(io::Reactor& reactor, const Config& config, const DataDirectory& directory);
     /// After stop(), or when the simulator has crashed the process.
@@ -84,12 +88,22 @@ public:
     // PeerView
     bool connected(NodeId peer) const noexcept override { return transport_.connected(peer); }
     const consensus::Transport& transport() const noexcept { return transport_; }
+    /// Null but on the first core, and there before listen().
+    const consensus::PeerAcceptor* acceptor() const noexcept { return acceptor_.get(); }
+
+    struct Counters {
+        std::uint64_t blocks_refused = 0;    ///< of other cores, for this one
+        std::uint64_t reading_pauses = 0;    ///< for want of room on another core
+        std::size_t passed_parcels_max = 0;  ///< most that were under way at a time
+    };
+    const Counters& counters() const noexcept { return counters_; }
 
 private:
     /// What crosses to another core. It belongs to the core that made it, which gets it back.
     struct Parcel {
         NodeId from;
         std::string block;     ///< of block_kind
+        bool refused = false;  ///< of returned_kind: the block could not be read
         std::int32_t fd = -1;  ///< of adopt_kind, as is
         Handshake theirs;
     };
@@ -131,6 +145,8 @@ private:
     void at_turn_end() override;
 
     Parcel& take_parcel();
+    void on_returned(Parcel& parcel);
+    void refuse(Parcel& parcel, const Error& error);
     void tick();
     void remind();
     void heard(const Handshake& theirs);
@@ -160,6 +176,10 @@ private:
     std::map<std::pair<CoreId, NodeId>, std::string> blocks_;
     std::vector<std::unique_ptr<Parcel>> parcels_;  ///< as many as were ever under way at a time
     std::vector<Parcel*> free_parcels_;
+    std::size_t passed_parcels_ = 0;
+    std::size_t passed_bytes_ = 0;
+    consensus::LogRate refused_rate_;
+    Counters counters_;
     Inbox inbox_;
     TickTimer tick_timer_;
     bool connecting_ = false;

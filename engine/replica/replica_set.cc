@@ -305,6 +305,16 @@ void ReplicaSet::on_reads_confirmed(GroupId group, const consensus::ReadReady& r
     note_committed(replica);
 }
 
+void ReplicaSet::on_contradicted(GroupId group) noexcept {
+    ++contradictions_;
+    std::uint64_t passed_over = 0;
+    if (!contradicted_rate_.allow(reactor_.now(), passed_over)) return;
+    log::error(
+        "another node contradicts what is committed here, and is not believed: one of the "
+        "two has lost data, or its data are damaged",
+        log::field("group", group.value()), log::field("passed_over", passed_over));
+}
+
 // --- apply ---------------------------------------------------------------------------------------
 
 std::size_t ReplicaSet::apply_bytes_max() const noexcept {

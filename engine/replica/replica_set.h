@@ -167,6 +167,8 @@ public:
     std::size_t flushed_bytes() const noexcept;
     /// Memory of commands that are not applied yet: Replica::buffer_bytes of all.
     std::size_t buffer_bytes() const noexcept;
+    /// How often another node contradicted what is committed here.
+    std::uint64_t contradictions() const noexcept { return contradictions_; }
     /// Keys of all shards of this core.
     std::uint64_t keys() const noexcept;
 
@@ -184,6 +186,7 @@ private:
     void receive_snapshot(GroupId group, const Message& offer) noexcept override;
     void on_reads_confirmed(GroupId group, const consensus::ReadReady& ready) noexcept override;
     void on_role_changed(GroupId group) noexcept override;
+    void on_contradicted(GroupId group) noexcept override;
     // wal::WalClient
     void on_durable(wal::Ticket ticket) noexcept override;
     void on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept override;
@@ -273,6 +276,8 @@ private:
     Starvation starvation_;
     consensus::LogRate starvation_rate_;
     bool disk_stalled_ = false;
+    consensus::LogRate contradicted_rate_;
+    std::uint64_t contradictions_ = 0;
     /// Bytes of entries that one turn applies: some half a millisecond's worth. The rest is for the
     /// next ones.
     std::size_t apply_bytes_max() const noexcept;

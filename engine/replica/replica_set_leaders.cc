@@ -31,7 +31,7 @@ void ReplicaSet::look_for_starvation() {
     if (!gap || alone() || !starvation_rate_.allow(reactor_.now(), passed_over)) return;
     log::warn("this core did not run for a while: what it leads may go to other nodes",
               log::field("core", options_.core.value()), log::field("ms", *gap / 1ms),
-              log::field("not_logged", passed_over));
+              log::field("passed_over", passed_over));
 }
 
 /// A log that takes this long for a write promises nothing any more: somebody else is to lead. (A

@@ -67,6 +67,7 @@ struct FakeOwner final : consensus::GroupOwner {
         reads.push_back(ready);
     }
     void on_role_changed(GroupId) noexcept override { ++role_changes; }
+    void on_contradicted(GroupId) noexcept override {}
 };
 
 }  // namespace kv

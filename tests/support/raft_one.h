@@ -48,6 +48,7 @@ public:
     std::optional<Message> offered;
     std::optional<LogPosition> reset;  ///< the newest that was handed over
     std::vector<LogPosition> written;  ///< all entries that were handed over
+    std::size_t contradictions = 0;    ///< of peers, with what is committed
     std::string fault;                 ///< what does not hold any more; empty: nothing
 
     void forget() {
@@ -96,6 +97,7 @@ public:
         snapshots.insert(snapshots.end(), effects.snapshots.begin(), effects.snapshots.end());
         if (effects.receive_snapshot) offered = effects.receive_snapshot;
         if (effects.reset) reset = effects.reset;
+        if (effects.contradicted) ++contradictions;
         for (const Entry& one : effects.append) written.push_back({one.term, one.index});
         if (effects.mark.number != 0) marks_.push_back(effects.mark);
         if (!disk_held) persist();

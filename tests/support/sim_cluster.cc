@@ -347,6 +347,10 @@ void SimCluster::look_at(NodeId id, House& house) {
         complain("node",
                  fmt::format("n{} has failed: {}", id.value(), house.node->failure()->text()));
     }
+    for (std::size_t core = 0; core < house.cores; ++core) {
+        if (house.node->replicas(core).contradictions() != 0)
+            complain("raft", fmt::format("n{} hears against what is committed", id.value()));
+    }
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         const ShardId shard(i);
         const consensus::Raft& group = raft(house, shard);

@@ -203,6 +203,32 @@ TEST_P(Forwarded, AReplyThatContradictsItselfIsNotBelieved) {
            error_reply(1, 1, Errc::commit_timeout, "commit timed out, outcome unknown"));
 }
 
+/// A request of a later version, of whatever kind, is refused at once.
+TEST_P(Forwarded, WhatIsNotUnderstoodIsRefusedInItsKind) {
+    for (const ForwardKind kind :
+         {ForwardKind::read, ForwardKind::apply, ForwardKind::count, ForwardKind::list}) {
+        ForwardRequest request;
+        request.kind = kind;
+        std::string content;
+        encode_forward_request(request, content);
+        content[3] = 0x40;  // a flag that this version does not have
+        EXPECT_EQ(forward_kind(as_bytes(content)), kind);
+        FakeCluster::Packet packet;
+        packet.node = NodeId(1);
+        packet.forward.group = Placement::group_of(shard_of_bar);
+        packet.forward.request = 77;
+        packet.content = content;
+        there.arrive(packet);
+        there.run_for(50ms);
+        ASSERT_EQ(there.sent.size(), 1u);
+        const auto reply = decode_forward_reply(as_bytes(there.sent.front().content));
+        ASSERT_TRUE(reply.has_value());
+        EXPECT_EQ(reply->kind, kind);
+        EXPECT_EQ(reply->error, Errc::unsupported);
+        there.sent.clear();
+    }
+}
+
 TEST_P(Forwarded, WhatIsNoCommandOfTheShardIsRefused) {
     std::string command;
     Command put;

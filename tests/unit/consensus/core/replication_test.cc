@@ -64,14 +64,6 @@ TEST(Replication, OnlyAConflictTruncates) {
     EXPECT_EQ(one.terms(), "1 2 3");
 }
 
-/// R10: nobody can contradict what was committed. It is a bug of this program, or of its peers'.
-TEST(ReplicationDeathTest, WhatIsCommittedIsNeverTruncated) {
-    RaftOne one;
-    one.append(2, 2, at(1, 1), {2, 2}, 3);
-    ASSERT_EQ(one->commit(), Index(3));
-    EXPECT_DEATH(one.append(3, 3, at(1, 1), {3}, 1), "contradicts commit");
-}
-
 /// R11, R15: an acknowledgement leaves when its own write has ended, not an earlier one.
 TEST(Replication, AnEarlierWriteAcknowledgesNoLaterEntry) {
     RaftOne one;
