@@ -93,7 +93,7 @@ TEST(ClusterReactors, OneStarvedNodeDoesNotKeepTheOthersFromServing) {
     scene.begin_traffic();
     scene->play(1s);
     const std::uint64_t before = scene.answered();
-    // Awake for 20 ms of every 400: it hears what has come and says something late, again and again.
+    // Awake for 20 ms of every 400: it hears what has come, and answers late, again and again.
     for (int i = 0; i < 50; ++i) {
         scene.world().pause(n1, 380ms);
         scene->play(400ms);

@@ -115,7 +115,8 @@ private:
     }
     io::Task<void> write_all(std::vector<LogPosition> entries) {
         if (!std::exchange(opened_, true)) {
-            const Status opened = co_await wal_->open({});
+            wal::WalPosition empty;
+            const Status opened = co_await wal_->open(std::move(empty));
             EXPECT_TRUE(opened.has_value());
         }
         for (const LogPosition position : entries) {
