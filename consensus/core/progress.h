@@ -38,7 +38,7 @@ public:
     Index match;              ///< durable at the follower, and the same as here
     Index next;               ///< first entry of the next request; beyond match
     Instant heard;            ///< when the last answer came
-    Instant not_before{};     ///< nothing is asked earlier: a snapshot has just failed
+    Instant not_before{};     ///< nothing is asked earlier: a snapshot failed, or there was no room
     std::uint64_t read = 0;   ///< newest round of reads that it has confirmed
     std::uint64_t fetch = 0;  ///< number of the outstanding Fetch; 0: none
 

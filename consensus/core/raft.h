@@ -134,6 +134,8 @@ public:
     LogPosition compacted() const noexcept { return log_.compacted(); }
     /// Term of the entry at `index`, from compacted().index to last().index.
     Term term_at(Index index) const noexcept { return log_.term_at(index); }
+    /// The log holds the entry at `position`, or begins right behind it.
+    bool holds(LogPosition position) const noexcept { return log_.holds(position); }
     /// An entry in memory: all that are not applied are.
     Entry entry(Index index) const noexcept { return log_.entry(index); }
     /// The first entry in memory; behind last() when none is.

@@ -119,10 +119,16 @@ void Raft::on(const Message& message, const AppendReply& reply, Instant now, Eff
         // Before what the log has: the entry behind it needs a snapshot.
         return follower->probe(common ? common->index.next() : log_.compacted().index);
     }
-    if (reply.match != request->end) return;
+    if (reply.match < request->previous || reply.match > request->end) return;
     follower->match = std::max(follower->match, reply.match);
-    follower->next = std::max(follower->next, follower->match.next());
-    follower->replicate();
+    if (reply.match == request->end) {
+        follower->next = std::max(follower->next, follower->match.next());
+        follower->replicate();
+    } else {
+        // Its log has no room for the rest now.
+        follower->probe(follower->match.next());
+        follower->not_before = now + options_.election_timeout;
+    }
     count_commit(effects);
     ask_to_campaign(effects);
 }

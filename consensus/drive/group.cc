@@ -31,6 +31,32 @@ Status Group::recover(LogPosition reset) {
     return raft_.recover(reset);
 }
 
+void Group::step(const Message& message, Instant now) {
+    const auto* const append = std::get_if<AppendRequest>(&message.body);
+    if (append == nullptr || append->entries.empty() || !log_.constrained()) {
+        return raft_.step(message, now, effects_);
+    }
+    Message fitting = message;
+    std::get<AppendRequest>(fitting.body).entries.resize(entries_with_room(*append));
+    raft_.step(fitting, now, effects_);
+    flush(now);  // staged, so that the next one in this turn counts it
+}
+
+/// How many, from the first on. What the log holds already needs none.
+std::size_t Group::entries_with_room(const AppendRequest& request) const noexcept {
+    std::size_t bytes = 0;
+    Index index = request.previous.index;
+    for (std::size_t i = 0; i < request.entries.size(); ++i) {
+        index = index.next();
+        const Result<Entry> entry = decode_entry(request.entries[i], id());
+        const bool held = entry && raft_.holds({entry->term, index});
+        if (held) continue;
+        bytes += request.entries[i].size() + entry_header_bytes;
+        if (log_.refusal(bytes)) return i;
+    }
+    return request.entries.size();
+}
+
 void Group::fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now) {
     raft_.fetched(to, number, entries, now, effects_);
     for (const Message& message : effects_.messages) owner_.send(message);

@@ -57,7 +57,9 @@ public:
     }
 
     // Inputs. Each is carried out by the next flush().
-    void step(const Message& message, Instant now) { raft_.step(message, now, effects_); }
+    /// Of entries of a leader only those for which the log has room are taken: or what makes a log
+    /// that is full shorter could not be written. The leader sends the others again.
+    void step(const Message& message, Instant now);
     void tick(Instant now) { raft_.tick(now, effects_); }
     void persisted(PersistMark mark, Instant now) { raft_.persisted(mark, now, effects_); }
     void disconnected(NodeId peer) { raft_.disconnected(peer); }
@@ -112,6 +114,7 @@ public:
     std::size_t buffer_bytes() const noexcept { return raft_.buffer_bytes(); }
 
 private:
+    std::size_t entries_with_room(const AppendRequest& request) const noexcept;
     Status apply(const Entry& entry);
 
     Raft raft_;

@@ -23,8 +23,8 @@ public:
     /// What was staged for the group since the last call is one hand-over: once all of it is
     /// durable, Group::persisted(mark).
     virtual void hand_over(GroupId group, PersistMark mark) noexcept = 0;
-    /// Why an entry of `bytes` cannot be stored now: `read_only`, `busy`, `shutting_down`. Asked
-    /// for each command while constrained().
+    /// Why an entry of `bytes` cannot be stored now: `read_only`, `log_full`, `shutting_down`.
+    /// Asked for each command, and for what other leaders send, while constrained().
     virtual std::optional<Errc> refusal(std::size_t bytes) const noexcept = 0;
     /// False: there is nothing that could make refusal() refuse, so that the hot path need not ask.
     bool constrained() const noexcept { return constrained_; }

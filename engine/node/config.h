@@ -74,6 +74,8 @@ struct Config {
     struct Raft {
         Duration heartbeat_interval = 50ms;
         Duration election_timeout = 300ms;  ///< at least; a random one below its double
+        /// Of a snapshot that is sent to another node; each core sends one at a time.
+        std::size_t transfer_bytes_per_second = 64_MiB;
         bool operator==(const Raft&) const = default;
     };
     struct Limits {

@@ -201,6 +201,14 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = ns(40ms),
                         .max = ns(100s)},
                        KV_MEMBER(raft.election_timeout)),
+    number_key<Config>({.name = "raft.transfer_bytes_per_second",
+                        .meaning = "How fast each core sends a snapshot to a node that is too far "
+                                   "behind for the log; it also\nwaits while the core's disk is "
+                                   "slow.",
+                        .kind = ConfigKind::bytes,
+                        .min = bytes(64_KiB),
+                        .max = bytes(64_GiB)},
+                       KV_MEMBER(raft.transfer_bytes_per_second)),
     number_key<Config>({.name = "limits.value_bytes_max",
                         .meaning = "Longest value. Also at most a quarter of wal.segment_bytes.",
                         .kind = ConfigKind::bytes,

@@ -44,6 +44,7 @@ ReplicaSetOptions Node::replica_set_options(std::size_t core) {
     options.heartbeat_interval = config_.raft.heartbeat_interval;
     options.election_timeout = config_.raft.election_timeout;
     options.leaders = config_.cluster.leaders;
+    options.transfer_bytes_per_second = config_.raft.transfer_bytes_per_second;
     if (directory_.is_of_cluster()) {
         options.configuration = directory_.members().formed;
     } else {

@@ -45,10 +45,12 @@ private:
     /// The log may hold an entry of an earlier leader, and behind it the one that took its place.
     void take(const Entry& entry) {
         const Index first(next_.value() - ends_.size());
-        if (entry.index >= first && entry.index < next_) {
-            ends_.resize(entry.index - first);
+        if (entry.index < next_) {
+            // All behind it went with what it replaces, also where that is before the first.
+            const Index kept = std::max(first, entry.index);
+            ends_.resize(kept - first);
             bytes_.resize(ends_.empty() ? 0 : ends_.back());
-            next_ = entry.index;
+            next_ = kept;
         }
         // Within one batch more may come than is wanted, and be replaced.
         if (entry.index != next_ || entry.index > last_) return;

@@ -37,6 +37,9 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     raft.boot = options_.boot;
     raft.heartbeat_interval = options_.heartbeat_interval;
     raft.election_timeout = options_.election_timeout;
+    // What a follower is asked to store at once fits into one segment, together with what it needs
+    // to release others.
+    raft.append_bytes_max = std::min(raft.append_bytes_max, wal_.record_bytes_max() / 2);
     replicas_.resize(options_.shards);
     leads_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {

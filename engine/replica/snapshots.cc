@@ -195,10 +195,15 @@ std::vector<ShardId> Snapshots::choose() const {
     if (log_is_long) {
         chosen = retention_.pinning(*retention_.first_needed());
         std::erase_if(chosen, [&](ShardId shard) {
-            return std::any_of(taken_.begin(), taken_.end(),
+            // What pins it may not be committed yet, as far as this node knows: another snapshot of
+            // what one is marked of would release nothing, and its mark would make the log longer.
+            const bool nothing_new =
+                replica(shard).group().applied() <= shards_[shard.value()].marked;
+            return nothing_new ||
+                   std::any_of(taken_.begin(), taken_.end(),
                                [&](const Taken& taken) { return taken.shard == shard; });
         });
-        return chosen;
+        if (!chosen.empty()) return chosen;
     }
     if (!asked_.empty()) return asked_;
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
@@ -221,6 +226,10 @@ io::Task<void> Snapshots::run() {
             log_.set_bytes_max(highest_limit_);
         }
         std::vector<ShardId> chosen = choose();
+        const bool pinned = chosen.empty() && taken_.empty() && pressed();
+        if (pinned && !retry_timer_.armed()) {
+            reactor_.timers().arm(retry_timer_, reactor_.now() + retry_first);
+        }
         if (!chosen.empty()) co_await take_all(std::move(chosen));
         // In a log that is long, marks wait for those that could not be taken: only together they
         // release a segment, and there is room for one batch.

@@ -196,10 +196,13 @@ bool SimCluster::play_until(const std::function<bool()>& done, Duration limit) {
 
 // --- leaders -------------------------------------------------------------------------------------
 
-const consensus::Raft& SimCluster::raft(const House& house, ShardId shard) const {
+ReplicaSet& SimCluster::replicas(const House& house, ShardId shard) {
     // Shard i is on core i modulo cores (engine/replica/placement.h).
-    ReplicaSet& replicas = house.node->replicas(shard.value() % house.cores);
-    return std::as_const(replicas).replica(shard).group().raft();
+    return house.node->replicas(shard.value() % house.cores);
+}
+
+const consensus::Raft& SimCluster::raft(const House& house, ShardId shard) {
+    return std::as_const(replicas(house, shard)).replica(shard).group().raft();
 }
 
 std::optional<NodeId> SimCluster::leader(ShardId shard) {
@@ -268,7 +271,9 @@ bool SimCluster::settle(Duration limit) {
         }
         return true;
     };
-    return play_until(equal, limit);
+    const bool settled = play_until(equal, limit);
+    if (!settled) note_groups();
+    return settled;
 }
 
 // --- oracles -------------------------------------------------------------------------------------
@@ -294,6 +299,7 @@ void SimCluster::refresh(NodeId node) {
 
 void SimCluster::on_sent(NodeId id, const Message& message) {
     ++counters_.messages;
+    if (on_message) on_message(id, message);
     const auto* const reply = std::get_if<AppendReply>(&message.body);
     Term match_term;
     if (reply != nullptr && !reply->rejected) {

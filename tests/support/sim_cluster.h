@@ -67,6 +67,14 @@ public:
     bool up(NodeId node);
     Node& node(NodeId node) { return *houses_.at(node).node; }
     std::uint16_t cores(NodeId node) const { return houses_.at(node).cores; }
+    io::SimProcess& process(NodeId node) { return *houses_.at(node).process; }
+    /// On the core that has `shard`; `node` is up.
+    ReplicaSet& replicas(NodeId node, ShardId shard) { return replicas(houses_.at(node), shard); }
+    const consensus::Raft& raft(NodeId node, ShardId shard) {
+        return raft(houses_.at(node), shard);
+    }
+    /// Sees every message that a node gives to the connections to others, as it does.
+    std::function<void(NodeId from, const Message& message)> on_message;
 
     // Leaders.
     /// Who leads `shard` and may take writes, of several the one with the highest term.
@@ -167,7 +175,8 @@ private:
     void look_at(NodeId id, House& house);
     void look_for_start(NodeId id, House& house);
     void look_at_liveness();
-    const consensus::Raft& raft(const House& house, ShardId shard) const;
+    static ReplicaSet& replicas(const House& house, ShardId shard);
+    static const consensus::Raft& raft(const House& house, ShardId shard);
     /// What each node holds of the groups, a line each, among the events.
     void note_groups();
     GroupFacts facts(NodeId id, const House& house, ShardId shard) const;

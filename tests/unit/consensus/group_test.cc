@@ -167,6 +167,41 @@ TEST(Group, TheLogsRefusalPassesThrough) {
     EXPECT_EQ(f.group.refusal(100), std::nullopt);
 }
 
+/// Or a log that is full could not be written what it takes to make it shorter.
+TEST(Group, AFollowerTakesOnlyWhatItsLogHasRoomFor) {
+    Fixture f;
+    ASSERT_TRUE(f.group.start(voters({7, 8, 9}), now).has_value());
+    f.persist_all();
+    const Sealed second(2, 2, "x", EntryKind::commands);
+    const Sealed third(2, 3, "y", EntryKind::commands);
+    Message request{group_id, NodeId(7), self, Term(2), 5, 1, {}};
+    const auto ask = [&](std::vector<Bytes> entries, Index commit) {
+        f.owner.messages.clear();
+        ++request.sequence;
+        request.body = AppendRequest{{Term(1), Index(1)}, commit, std::move(entries)};
+        f.group.step(request, now);
+        f.persist_all();
+        return f.owner.messages.empty() ? Index()
+                                        : std::get<AppendReply>(f.owner.messages.back().body).match;
+    };
+    for (const Errc why : {Errc::log_full, Errc::read_only}) {
+        f.log.refuse = why;
+        EXPECT_EQ(ask({as_bytes(second.bytes)}, Index(2)), Index(1));
+        EXPECT_GT(f.log.asked_bytes, second.bytes.size());
+        EXPECT_EQ(f.group.raft().last().index, Index(1));
+        EXPECT_EQ(f.group.raft().commit(), Index(1));
+    }
+    f.log.refuse = {};
+    EXPECT_EQ(ask({as_bytes(second.bytes)}, Index(1)), Index(2));
+    // What it has needs no room, and that it is committed is heard: so it can be given up.
+    f.log.refuse = Errc::log_full;
+    EXPECT_EQ(ask({as_bytes(second.bytes), as_bytes(third.bytes)}, Index(3)), Index(2));
+    EXPECT_EQ(f.group.raft().last().index, Index(2));
+    EXPECT_EQ(f.group.raft().commit(), Index(2));
+    f.log.refuse = {};
+    EXPECT_EQ(ask({as_bytes(second.bytes), as_bytes(third.bytes)}, Index(3)), Index(3));
+}
+
 TEST(Group, RecoveryAppliesWhatItKnowsToBeCommittedAndNoMore) {
     Fixture f;
     std::string configuration;

@@ -90,6 +90,7 @@ insecure = true
 [raft]
 heartbeat_interval = "20ms"
 election_timeout = "1s"
+transfer_bytes_per_second = "5MiB"
 [limits]
 value_bytes_max = "4KiB"
 request_bytes_max = "1MiB"
@@ -126,7 +127,8 @@ format = "logfmt"
         .nodes = {{.id = NodeId(3), .host = "127.0.0.3", .peer_port = 8001, .client_port = 7000},
                   {.id = NodeId(4), .host = "::1", .peer_port = 1, .client_port = 2}}};
     expected.peer = {.bind = "::", .port = 8001, .insecure = true};
-    expected.raft = {.heartbeat_interval = 20ms, .election_timeout = 1s};
+    expected.raft = {
+        .heartbeat_interval = 20ms, .election_timeout = 1s, .transfer_bytes_per_second = 5_MiB};
     expected.limits = {.value_bytes_max = 4_KiB, .request_bytes_max = 1_MiB, .keys_reply_max = 9};
     expected.wal = {.segment_bytes = 16_KiB,
                     .sync = WalSync::fdatasync,

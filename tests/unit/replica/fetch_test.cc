@@ -70,6 +70,124 @@ TEST(LogIndex, MemoryIsBoundedHoweverLongTheLog) {
     EXPECT_TRUE(index.find(a, Index(number)));
 }
 
+/// A log of its own, and what a fetch from it brings.
+class FetchScene final : private wal::WalClient, private LogFetcher::Owner {
+public:
+    FetchScene() : world_(1), process_(with_disk(world_), NodeId(1)) {
+        wal::WalOptions options;
+        options.directory = "data/wal";
+        options.store = {1, 1};
+        options.epoch = Epoch(1);
+        options.segment_bytes = std::uint64_t{64} << 10;
+        wal::WalClient& client = *this;
+        LogFetcher::Owner& owner = *this;
+        wal_ = std::make_unique<wal::Wal>(process_.reactor(), std::move(options), client);
+        fetcher_ = std::make_unique<LogFetcher>(process_.reactor(), *wal_, index_, owner);
+    }
+    ~FetchScene() { process_.kill(); }
+
+    /// Entries, each of its term and index, in one batch.
+    void write(std::vector<LogPosition> entries) {
+        durable_ = false;
+        ASSERT_TRUE(process_.run(write_all(std::move(entries))));
+        ASSERT_TRUE(world_.run_until([&] { return durable_; }, 1s));
+    }
+    /// The terms of what is read of `first` to `last`.
+    std::vector<Term> fetch(std::uint64_t first, std::uint64_t last) {
+        fetched_.reset();
+        consensus::Fetch fetch;
+        fetch.to = NodeId(2);
+        fetch.number = 1;
+        fetch.first = Index(first);
+        fetch.last = Index(last);
+        fetch.bytes_max = std::size_t{1} << 20;
+        fetcher_->ask(a, fetch);
+        if (!std::exchange(started_, true)) fetcher_->start();
+        EXPECT_TRUE(world_.run_until([&] { return fetched_.has_value(); }, 1s));
+        return fetched_.value_or(std::vector<Term>());
+    }
+
+private:
+    static io::SimWorld& with_disk(io::SimWorld& world) {
+        world.add_node(NodeId(1), {"10.0.0.1"});
+        world.disk(NodeId(1)).make_directory("data/wal");
+        return world;
+    }
+    io::Task<void> write_all(std::vector<LogPosition> entries) {
+        if (!std::exchange(opened_, true)) {
+            wal::WalPosition empty;
+            const Status opened = co_await wal_->open(std::move(empty));
+            EXPECT_TRUE(opened.has_value());
+        }
+        for (const LogPosition position : entries) {
+            std::string bytes(entry_header_bytes + 100, 'x');
+            seal_entry({reinterpret_cast<std::byte*>(bytes.data()), bytes.size()}, GroupId(1),
+                       position.term, position.index, 0, EntryKind::commands);
+            staged_.push_back(position.index);
+            static_cast<void>(wal_->stage(wal::RecordKind::entries, GroupId(1), as_bytes(bytes)));
+        }
+        wal_->flush();
+    }
+    void on_placed(wal::Ticket, wal::BatchPlace place) noexcept override { place_ = place; }
+    void on_durable(wal::Ticket) noexcept override {
+        for (const Index index : std::exchange(staged_, {})) index_.entry(a, index, place_);
+        durable_ = true;
+    }
+    void stage_rotation() noexcept override {}
+    void on_failed(const Error& error) noexcept override { ADD_FAILURE() << error.text(); }
+    void on_fetched(ShardId, const consensus::Fetch& fetch,
+                    std::span<const Entry> entries) noexcept override {
+        fetched_.emplace();
+        Index next = fetch.first;
+        for (const Entry& entry : entries) {
+            EXPECT_EQ(entry.index, next);
+            next = next.next();
+            fetched_->push_back(entry.term);
+        }
+    }
+
+    io::SimWorld world_;
+    io::SimProcess process_;
+    std::unique_ptr<wal::Wal> wal_;
+    LogIndex index_{1};
+    std::unique_ptr<LogFetcher> fetcher_;
+    std::vector<Index> staged_;
+    wal::BatchPlace place_;
+    std::optional<std::vector<Term>> fetched_;
+    bool durable_ = false;
+    bool opened_ = false;
+    bool started_ = false;
+};
+
+LogPosition at(std::uint64_t index, std::uint64_t term) {
+    return {Term(term), Index(index)};
+}
+
+/// While a disk is slow one batch gathers the entries of several leaders.
+TEST(LogFetch, OfSeveralLeadersInOneBatchTheLastCounts) {
+    FetchScene scene;
+    scene.write({at(1, 1), at(2, 1), at(3, 1), at(4, 1),  //
+                 at(2, 2), at(3, 2), at(4, 2), at(5, 2),  //
+                 at(4, 3)});
+    const std::vector<Term> one{Term(1)};
+    const std::vector<Term> two{Term(2), Term(2)};
+    const std::vector<Term> three{Term(3)};
+    EXPECT_EQ(scene.fetch(1, 9), one);  // each up to where another leader's begin
+    EXPECT_EQ(scene.fetch(2, 9), two);
+    EXPECT_EQ(scene.fetch(4, 9), three);
+    EXPECT_TRUE(scene.fetch(5, 9).empty());
+}
+
+TEST(LogFetch, WhatWasReplacedTogetherWithEntriesBeforeItIsNotRead) {
+    FetchScene scene;
+    // 4 of term 1 went with 2; the one in its place is in the next batch.
+    scene.write({at(1, 1), at(2, 1), at(3, 1), at(4, 1), at(2, 2), at(3, 2)});
+    EXPECT_TRUE(scene.fetch(4, 4).empty());
+    scene.write({at(4, 2), at(5, 2)});
+    const std::vector<Term> fourth{Term(2)};
+    EXPECT_EQ(scene.fetch(4, 4), fourth);
+}
+
 std::string value_of(std::uint64_t number) {
     return std::string(8 << 10, static_cast<char>('a' + number % 26));
 }
