@@ -12,6 +12,7 @@
 #include <chrono>
 
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 #include "tests/sim/cluster_trial.h"
 
 namespace {
@@ -126,6 +127,15 @@ int main(int argc, char** argv) {
     app.add_flag("--trace", options.trace, "Print what happens");
     app.add_flag("--keep-faults", keep_faults, "Do not look for fewer faults after a failure");
     app.add_flag("--twice", options.twice, "Run each seed twice and compare");
+#ifdef KV_MUTANTS
+    app.add_option_function<std::string>(
+        "--mutant", [](const std::string& name) { planted_mutant = find_mutant(name.c_str()); },
+        "The planted bug (proto/base/mutant.h)");
+    app.add_flag_callback("--list-mutants", [] {
+        for (const MutantName& one : mutant_names) fmt::print("{}\t{}\n", one.name, one.what);
+        throw CLI::Success();
+    });
+#endif
     CLI11_PARSE(app, argc, argv);
     options.shrink = !keep_faults;
     return run(options);
