@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 
-PROFILES = ("swarm", "restarts", "partitions", "disks", "clocks", "calm")
+PROFILES = ("storm", "swarm", "restarts", "partitions", "disks", "clocks")
 TRIAL_SECONDS = 120  # of a trial that ends by itself: a few
 TEST_SECONDS = 600
 # Asked in this order: the first one that fails is named.

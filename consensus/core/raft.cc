@@ -332,8 +332,9 @@ void Raft::hand_over(Effects& effects) {
     const bool save_commit = unsaved_commit_bytes_ >= commit_bytes_unsaved_max || reset_;
     effects.reset = std::exchange(reset_, std::nullopt);
     effects.mark = log_.hand_over(effects.append);
-    if ((unsaved_ && !mutant(Mutant::m02_unsaved_term)) || save_commit) {
-        effects.hard_state = HardState{term_, vote_, commit_};
+    if (unsaved_ || save_commit) {
+        const Term term = mutant(Mutant::m02_unsaved_term) ? durable_state_.term : term_;
+        effects.hard_state = HardState{term, vote_, commit_};
         saving_.emplace_back(effects.mark.number, *effects.hard_state);
         saved_commit_ = commit_;
         unsaved_commit_bytes_ = 0;

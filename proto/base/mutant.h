@@ -19,7 +19,7 @@
 /// learners, changes of membership, sessions) cannot be broken.
 #define KV_FOR_EACH_MUTANT(X)                                                             \
     X(m01_unsaved_vote, "a term or a vote is told to others before it is durable")        \
-    X(m02_unsaved_term, "a new term, and the vote in it, are never written")              \
+    X(m02_unsaved_term, "a vote is written with the term before")                         \
     X(m03_votes_by_number, "votes are counted by message, not by voter")                  \
     X(m05_index_only, "a candidate's log is judged by its length, whatever its term")     \
     X(m06_empty_log, "a log that is empty behind its snapshot votes for anybody")         \

@@ -58,8 +58,8 @@ int run(const Options& options) {
     const auto profile = parse_profile(options.profile);
     if (!profile) {
         fmt::print(stderr,
-                   "--profile {}: expected calm, swarm, partitions, disks, clocks or "
-                   "restarts\n",
+                   "--profile {}: expected calm, swarm, partitions, disks, clocks, "
+                   "restarts or storm\n",
                    options.profile);
         return 2;
     }
@@ -120,7 +120,8 @@ int main(int argc, char** argv) {
     CLI::App app("Clusters in the simulator");
     app.add_option("--seed", options.seed, "The first seed")->capture_default_str();
     app.add_option("--seeds", options.seeds, "How many")->capture_default_str();
-    app.add_option("--profile", options.profile, "calm, swarm, partitions, disks, clocks, restarts")
+    app.add_option("--profile", options.profile,
+                   "calm, swarm, partitions, disks, clocks, restarts, storm")
         ->capture_default_str();
     app.add_option("--nodes", options.nodes, "1 to 7; 0: as the seed says")
         ->check(CLI::Range(0, 7));

@@ -350,8 +350,8 @@ void SimCluster::look_at(NodeId id, House& house) {
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         const ShardId shard(i);
         const consensus::Raft& group = raft(house, shard);
-        const Seen now{group.role(), group.term(), group.commit(), group.applied_index(),
-                       group.last()};
+        const Seen now{group.role(),   group.term(),          group.vote(),
+                       group.commit(), group.applied_index(), group.last()};
         Seen& seen = house.seen[i];
         if (now == seen) continue;
         if (now.role != seen.role &&
@@ -404,6 +404,7 @@ GroupFacts SimCluster::facts(NodeId id, const House& house, ShardId shard) const
     facts.group = group->options().group;
     facts.role = group->role();
     facts.term = group->term();
+    facts.vote = group->vote();
     facts.commit = group->commit();
     facts.applied = group->applied_index();
     facts.compacted = group->compacted().index;
