@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the simulator with each planted bug (proto/base/mutant.h) until it notices.
 
-    scripts/mutants.py [--rounds N] [--only NAME,...] [--jobs N] [--folder BUILD_FOLDER]
+    scripts/mutants.py [--storm N] [--others N] [--only NAME,...] [--jobs N] [--folder BUILD]
 
-Trial after trial of build-mutants/tests/sim/kvsim-mutants; a round is five seeds of the storm and
-one of each other profile, the next round takes the next ones. A mutant is caught when an oracle
-complains, an assertion of the program ends it, or it hangs, and the same seed without it is well.
-What N rounds do not catch is shown to the crash sweeps and the unit tests of the same build, as far
-as they are built. The table goes to standard output, progress to the other. Exit code 1: a mutant
-survived all of it.
+Trial after trial of build-mutants/tests/sim/kvsim-mutants: first seeds of the storm, which has the
+most faults for its time, then seeds of the other profiles in turn. A mutant is caught when an
+oracle complains, an assertion of the program ends it, or it hangs, and the same seed without it is
+well. What is not caught so is shown to the crash sweeps and the unit tests of the same build, as
+far as they are built. The table goes to standard output, progress to the other. Exit code 1: a
+mutant survived all of it.
 
 Before:  meson setup build-mutants -Dmutants=true -Dbuildtype=plain -Doptimization=2
          ninja -C build-mutants tests/sim/kvsim-mutants tests/sim/test_sim
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-ROUND = ("storm",) * 5 + ("swarm", "restarts", "partitions", "disks", "clocks")
+OTHERS = ("swarm", "restarts", "partitions", "disks", "clocks")
 TRIAL_SECONDS = 120  # of a trial that ends by itself: a few
 TEST_SECONDS = 600
 # Asked in this order: the first one that fails is named.
@@ -95,25 +95,26 @@ def ask_tests(folder, name):
     return None
 
 
-def hunt(folder, name, rounds):
+def hunt(folder, name, storm, others):
     """(caught by, where, trials, CPU seconds)."""
     program = str(folder / "tests/sim/kvsim-mutants")
     cpu = 0.0
-    seeds = dict.fromkeys(ROUND, 0)
-    for trial, profile in enumerate(ROUND * rounds, 1):
-        seeds[profile] += 1
-        command = [program, "--seed", str(seeds[profile]), "--profile", profile, "--keep-faults"]
+    trials = [("storm", seed + 1) for seed in range(storm)]
+    trials += [(profile, seed + 1) for seed in range(others) for profile in OTHERS]
+    for trial, (profile, seed) in enumerate(trials, 1):
+        command = [program, "--seed", str(seed), "--profile", profile, "--keep-faults"]
         status, text, used = run(command + ["--mutant", name], TRIAL_SECONDS)
         cpu += used
         caught = complaint(status, text)
         if caught and not complaint(*run(command, TRIAL_SECONDS)[:2]):
-            return caught, f"{profile} {seeds[profile]}", trial, cpu
-    return None, "", len(ROUND) * rounds, cpu
+            return caught, f"{profile} {seed}", trial, cpu
+    return None, "", len(trials), cpu
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20, help="at most")
+    parser.add_argument("--storm", type=int, default=200, help="seeds of it, at most")
+    parser.add_argument("--others", type=int, default=20, help="seeds of each other profile")
     parser.add_argument("--only", default="", help="names, or the fronts of names")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("build-mutants"))
@@ -130,7 +131,7 @@ def main():
 
     def work(one):
         name, what = one
-        caught, where, trials, cpu = hunt(folder, name, arguments.rounds)
+        caught, where, trials, cpu = hunt(folder, name, arguments.storm, arguments.others)
         test = None
         if not caught and not arguments.no_tests:
             test = ask_tests(folder, name)

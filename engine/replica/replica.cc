@@ -82,7 +82,8 @@ std::size_t Replica::buffer_bytes() const noexcept {
 
 ReadTurn Replica::queue_read(Waiter reader, std::uint64_t hash) {
     if (!group_.ready()) return ReadTurn::never;
-    if (group_.alone() || mutant(Mutant::m28_local_read)) {
+    if (mutant(Mutant::m28_local_read) && pending() == 0) return ReadTurn::now;
+    if (group_.alone()) {
         readers_.push_back({taken_, hash, 0, {}, reader});
         return ReadTurn::later;
     }

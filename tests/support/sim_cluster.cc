@@ -328,6 +328,13 @@ void SimCluster::look_for_start(NodeId id, House& house) {
         return;
     }
     house.ready = true;
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        const consensus::Raft& group = raft(house, ShardId(i));
+        if (logs_[id].remembered(group.options().group, group.term(), group.vote())) continue;
+        complain("memory", fmt::format("n{} starts shard {} in term {} with a vote for n{}: it has "
+                                       "been further",
+                                       id.value(), i, group.term().value(), group.vote().value()));
+    }
     note(fmt::format("n{} has started", id.value()));
 }
 

@@ -187,6 +187,17 @@ TEST(DurableLog, KnowsEntriesVotesAndSnapshots) {
     EXPECT_NE(log.two_votes(), "");
 }
 
+TEST(DurableLog, AStartRemembersTheNewestTermAndVote) {
+    DurableLog log;
+    EXPECT_TRUE(log.remembered(group, Term(), NodeId()));
+    take_state(log, 3, n2);
+    EXPECT_TRUE(log.remembered(group, Term(3), n2));
+    EXPECT_TRUE(log.remembered(group, Term(4), NodeId()));
+    EXPECT_FALSE(log.remembered(group, Term(3), NodeId()));
+    EXPECT_FALSE(log.remembered(group, Term(3), n1));
+    EXPECT_FALSE(log.remembered(group, Term(2), n2));
+}
+
 TEST(AckDurability, AMajorityOfDisks) {
     const io::SimNodes nodes{n1, n2, n3};
     std::map<NodeId, DurableLog> logs;
