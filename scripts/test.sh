@@ -154,6 +154,13 @@ check_rules() {
         python3 tests/tidy/tidy.py
 }
 
+# Planted bugs (proto/base/mutant.h) are in the build that asks for them and nowhere else.
+check_mutants() {
+    [[ -x build/bin/kv-server ]] || return 1
+    ! { nm -C build/bin/kv-server; strings -a build/bin/kv-server; } |
+        grep -iE 'mutant|\bm[0-9]{2}_[a-z]'
+}
+
 # Nothing is downloaded: the Debian packages are used, and Meson reads every wrap on the way.
 check_wraps() {
     rm -rf build-wraps &&
@@ -184,4 +191,5 @@ if [[ -f build-asan/compile_commands.json ]]; then
     stage "clang-tidy" quiet check_tidy || true
 fi
 stage "rules" quiet check_rules || true
+stage "no mutants" quiet check_mutants || true
 stage "wraps" quiet check_wraps || true

@@ -2,6 +2,7 @@
 /// leadership (Raft dissertation, sections 3.4, 3.10, 4.2.3, 6.2, 9.6).
 
 #include "consensus/core/raft.h"
+#include "proto/base/mutant.h"
 
 namespace kv::consensus {
 
@@ -72,7 +73,7 @@ void Raft::restart_timeout(Instant now) {
 
 /// Whether a leader is known to live: then nobody is helped to another term.
 bool Raft::sticky(Instant now) const noexcept {
-    if (stalled_ || leader_.value() == 0) return false;
+    if (stalled_ || leader_.value() == 0 || mutant(Mutant::m11_no_stickiness)) return false;
     return role_ == Role::leader || now - heard_ < options_.election_timeout;
 }
 
@@ -89,7 +90,8 @@ void Raft::lead(Instant now, Effects& effects) {
     };
     const std::uint64_t quorum = quorum_value(voters(), heard);
     if (static_cast<std::uint64_t>(now.time_since_epoch().count()) - quorum >
-        static_cast<std::uint64_t>(options_.election_timeout.count())) {
+            static_cast<std::uint64_t>(options_.election_timeout.count()) &&
+        !mutant(Mutant::m12_no_check_quorum)) {
         return become_follower(term_, {}, now, effects);  // check-quorum
     }
     if (transfer_ && now >= transfer_->until) transfer_.reset();
@@ -135,12 +137,18 @@ void Raft::set_disk_stalled(bool stalled, Instant now, Effects& effects) {
 
 void Raft::on(const Message& message, const VoteRequest& request, Instant now, Effects& effects) {
     const bool held_back = sticky(now) && !request.transfer;
-    const bool complete = request.last >= log_.last();
+    const bool complete =
+        request.last >= log_.last() ||
+        (mutant(Mutant::m05_index_only) && request.last.index >= log_.last().index) ||
+        (mutant(Mutant::m06_empty_log) && log_.last() == log_.compacted());
     if (request.pre) {
+        if (mutant(Mutant::m07_pre_vote_forgets)) vote_ = {};
+        if (mutant(Mutant::m09_pre_vote_contact)) heard_ = now;
         // Nothing changes here, whatever the answer. Granted in the term that was asked for, which
         // promises nothing; refused in the own, so that a sender that is behind learns of it.
         if (message.term > term_ && complete && !held_back) {
-            effects.messages.push_back(answer(message, message.term, VoteReply{true, true}));
+            const Term term = mutant(Mutant::m08_pre_vote_term) ? term_ : message.term;
+            effects.messages.push_back(answer(message, term, VoteReply{true, true}));
         } else {
             send(answer(message, term_, VoteReply{true, false}), effects);
         }

@@ -1,6 +1,7 @@
 /// That a leader lives, and that it still led when a read was asked for (Raft dissertation, 6.4).
 
 #include "consensus/core/raft.h"
+#include "proto/base/mutant.h"
 
 namespace kv::consensus {
 
@@ -11,7 +12,8 @@ void Raft::send_heartbeats(Instant now, Effects& effects) {
     for (Progress& follower : followers_) {
         ++sequence_;
         follower.heartbeat_sent(sequence_, round);
-        const Index commit = std::min(commit_, follower.match);
+        const bool clamped = !mutant(Mutant::m14_commit_unclamped);
+        const Index commit = clamped ? std::min(commit_, follower.match) : commit_;
         effects.messages.push_back(message(follower.node, HeartbeatRequest{commit, round}));
     }
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proto/base/mutant.h"
+
 namespace kv::consensus {
 
 namespace {
@@ -59,7 +61,7 @@ void LogView::truncate(Index first) noexcept {
     KV_ASSERT(first >= first_);  // what is not in memory is applied
     last_ = {term_at(before(first)), before(first)};
     while (!runs_.empty() && runs_.back().first >= first) runs_.pop_back();
-    while (entries_.size() > first - first_) {
+    while (entries_.size() > first - first_ && !mutant(Mutant::m23_cache_keeps)) {
         entry_bytes_ -= entries_.back().capacity();
         entries_.pop_back();
     }
@@ -116,7 +118,8 @@ void LogView::persisted(PersistMark mark) noexcept {
     persisted_number_ = std::max(persisted_number_, mark.number);
     while (!hand_overs_.empty() && hand_overs_.front().mark.number <= mark.number) {
         const HandOver& done = hand_overs_.front();
-        if (done.mark.epoch == epoch_) durable_ = std::max(durable_, done.last);
+        const bool same_log = done.mark.epoch == epoch_ || mutant(Mutant::m18_aba);
+        if (same_log) durable_ = std::max(durable_, done.last);
         hand_overs_.pop_front();
     }
 }

@@ -1,5 +1,7 @@
 #include "consensus/core/quorum.h"
 
+#include "proto/base/mutant.h"
+
 namespace kv::consensus {
 
 namespace {
@@ -25,11 +27,14 @@ void Ballot::clear() noexcept {
 }
 
 void Ballot::record(NodeId node, bool granted) {
-    if (among(granted_, node) || among(refused_, node)) return;
+    const bool counted = among(granted_, node) || among(refused_, node);
+    if (counted && !mutant(Mutant::m03_votes_by_number)) return;
     (granted ? granted_ : refused_).push_back(node);
 }
 
 Ballot::Outcome Ballot::outcome(const Voters& voters) const noexcept {
+    const bool many = granted_.size() > voters.incoming.size() / 2;
+    if (many && mutant(Mutant::m03_votes_by_number)) return Outcome::won;
     const auto granted = [&](NodeId node) { return among(granted_, node) ? 1u : 0u; };
     if (quorum_value(voters, granted) == 1) return Outcome::won;
     // Won no more: even if all who are silent granted.

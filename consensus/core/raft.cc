@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "proto/base/mutant.h"
+
 namespace kv::consensus {
 
 namespace {
@@ -220,7 +222,8 @@ void Raft::flush(Instant now, Effects& effects) {
 }
 
 LogPosition Raft::propose(std::string entry, EntryKind kind, std::uint64_t now_ms) {
-    KV_ASSERT(ready());
+    const bool leads = ready() || mutant(Mutant::m26_append_after_step_down);
+    KV_ASSERT(leads);
     KV_ASSERT(kind != EntryKind::configuration);  // changes of membership are not proposed yet
     append(std::move(entry), kind, now_ms, term_);
     return log_.last();
@@ -283,7 +286,8 @@ bool Raft::accept_request(const Message& message, MessageBody stale, Instant now
 /// Whether a reply is to this life of the node, in this term.
 bool Raft::accept_reply(const Message& message, Instant now, Effects& effects) {
     if (message.term > term_) become_follower(message.term, {}, now, effects);
-    return message.term == term_ && message.boot == options_.boot;
+    return (message.term == term_ || mutant(Mutant::m25_older_term)) &&
+           (message.boot == options_.boot || mutant(Mutant::m24_older_life));
 }
 
 Message Raft::message(NodeId to, MessageBody body) const {
@@ -297,7 +301,9 @@ Message Raft::answer(const Message& request, Term term, MessageBody body) {
 
 void Raft::send(Message message, Effects& effects, Index durable) {
     const std::uint64_t number = unsaved_ ? log_.next_number() : state_number_;
-    if (number <= log_.persisted_number() && durable <= log_.durable_index()) {
+    const bool state_durable =
+        number <= log_.persisted_number() || mutant(Mutant::m01_unsaved_vote);
+    if (state_durable && durable <= log_.durable_index()) {
         effects.messages.push_back(std::move(message));
     } else if (held_.size() < held_max) {
         held_.push_back({std::move(message), number, durable});
@@ -340,7 +346,8 @@ void Raft::hand_over(Effects& effects) {
     effects.reset = std::exchange(reset_, std::nullopt);
     effects.mark = log_.hand_over(effects.append);
     if (unsaved_ || save_commit) {
-        effects.hard_state = HardState{term_, vote_, commit_};
+        const Term term = mutant(Mutant::m02_unsaved_term) ? durable_state_.term : term_;
+        effects.hard_state = HardState{term, vote_, commit_};
         saving_.emplace_back(effects.mark.number, *effects.hard_state);
         saved_commit_ = commit_;
         unsaved_commit_bytes_ = 0;

@@ -19,6 +19,7 @@
 #include "consensus/core/membership.h"
 #include "consensus/core/progress.h"
 #include "consensus/core/read_index.h"
+#include "proto/base/mutant.h"
 #include "proto/base/prng.h"
 #include "proto/base/result.h"
 #include "proto/base/units.h"
@@ -124,7 +125,11 @@ public:
     NodeId vote() const noexcept { return vote_; }
     NodeId leader() const noexcept { return leader_; }  ///< 0: none known
     /// Leads, and has committed an entry of its term: may take writes and reads.
-    bool ready() const noexcept { return role_ == Role::leader && commit_ >= first_of_term_; }
+    bool ready() const noexcept {
+        const bool led = mutant(Mutant::m10_leads_for_ever) && first_of_term_.value() != 0;
+        return (role_ == Role::leader || led) &&
+               (commit_ >= first_of_term_ || mutant(Mutant::m29_early_read));
+    }
     /// Committed, and durable here: applied <= commit <= durable <= last.
     Index commit() const noexcept { return commit_; }
     Index applied_index() const noexcept { return applied_; }

@@ -1,9 +1,11 @@
 #include "consensus/core/read_index.h"
 
+#include "proto/base/mutant.h"
+
 namespace kv::consensus {
 
 std::uint64_t ReadIndex::open(Index commit) {
-    if (open_) {
+    if (open_ || (mutant(Mutant::m30_round_reused) && waiting())) {
         rounds_.back().index = commit;
         return newest_;
     }

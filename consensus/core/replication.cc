@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "consensus/core/raft.h"
+#include "proto/base/mutant.h"
 
 namespace kv::consensus {
 
@@ -34,8 +35,11 @@ void Raft::on(const Message& message, const AppendRequest& request, Instant now,
     }
     if (!take_entries(message, request, effects)) return;
     // Of this request alone: what is behind `end` may be an earlier leader's.
-    learn_commit(std::min(request.commit, end), effects);
-    send(answer(message, term_, AppendReply{false, end, {}}), effects, end);
+    const bool clamped = !mutant(Mutant::m14_commit_unclamped);
+    learn_commit(clamped ? std::min(request.commit, end) : request.commit, effects);
+    const Index match = mutant(Mutant::m13_match_by_last) ? log_.last().index : end;
+    send(answer(message, term_, AppendReply{false, match, {}}), effects,
+         mutant(Mutant::m20_unsynced_ack) ? Index() : end);
 }
 
 /// Appends what is new of `request`, whose `previous` is in the log, or before it. False: they are
@@ -61,7 +65,8 @@ bool Raft::take_entries(const Message& message, const AppendRequest& request, Ef
         // Only a real conflict truncates, and no leader contradicts what was committed.
         const bool settled =
             entry->index >= log_.compacted().index && entry->index <= known_commit_;
-        if (settled && log_.term_at(entry->index) != entry->term) {
+        if (settled && log_.term_at(entry->index) != entry->term &&
+            !mutant(Mutant::m17_truncate_committed)) {
             effects.contradicted = true;
             return false;
         }
@@ -71,10 +76,13 @@ bool Raft::take_entries(const Message& message, const AppendRequest& request, Ef
         const bool configures = entry.kind == EntryKind::configuration;
         const std::size_t taken = configuration;
         if (configures) ++configuration;
-        if (entry.index <= log_.compacted().index) continue;
+        const bool covered = entry.index <= log_.compacted().index;
+        if (covered && !mutant(Mutant::m27_append_compacted)) continue;
         if (entry.index <= log_.last().index) {
-            if (log_.term_at(entry.index) == entry.term) continue;
-            KV_ASSERT(entry.index > known_commit_);
+            const bool again = mutant(Mutant::m17_truncate_committed) ||
+                               (mutant(Mutant::m16_truncate_always) && entry.index > known_commit_);
+            if (log_.term_at(entry.index) == entry.term && !again) continue;
+            KV_ASSERT(entry.index > known_commit_ || again);
             log_.truncate(entry.index);
             membership_.truncate(entry.index);
         }
@@ -119,9 +127,10 @@ void Raft::on(const Message& message, const AppendReply& reply, Instant now, Eff
         // Before what the log has: the entry behind it needs a snapshot.
         return follower->probe(common ? common->index.next() : log_.compacted().index);
     }
-    if (reply.match < request->previous || reply.match > request->end) return;
+    const bool beyond = reply.match > request->end && !mutant(Mutant::m13_match_by_last);
+    if (reply.match < request->previous || beyond) return;
     follower->match = std::max(follower->match, reply.match);
-    if (reply.match == request->end) {
+    if (reply.match >= request->end) {
         follower->next = std::max(follower->next, follower->match.next());
         follower->replicate();
     } else {
@@ -136,13 +145,16 @@ void Raft::on(const Message& message, const AppendReply& reply, Instant now, Eff
 /// What a quorum has durably is committed once that includes an entry of this term: an earlier
 /// term's may still be replaced by another leader's (figure 8).
 void Raft::count_commit(Effects& effects) {
+    const Index own =
+        mutant(Mutant::m19_leader_unsynced) ? log_.last().index : log_.durable_index();
     const auto matched = [&](NodeId node) -> std::uint64_t {
-        if (node == options_.self) return log_.durable_index().value();
+        if (node == options_.self) return own.value();
         const Progress* follower = find(node);
         return follower != nullptr ? follower->match.value() : 0;
     };
-    const Index index = std::min(Index(quorum_value(voters(), matched)), log_.durable_index());
-    if (index > commit_ && index >= first_of_term_) set_commit(index, effects);
+    const Index index = std::min(Index(quorum_value(voters(), matched)), own);
+    const bool own_term = index >= first_of_term_ || mutant(Mutant::m15_old_term_by_count);
+    if (index > commit_ && own_term) set_commit(index, effects);
     trim();
 }
 
@@ -172,6 +184,7 @@ void Raft::replicate_to(Progress& follower, Instant now, Effects& effects) {
             bytes += entry.size();
             entries.push_back(entry);
             end = end.next();
+            if (mutant(Mutant::m22_gap) && entries.size() == 2 && end < last) end = end.next();
         }
         send_append(follower, std::move(entries), end, now, effects);
     }

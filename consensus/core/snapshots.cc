@@ -1,6 +1,7 @@
 /// Snapshots in place of a log that does not reach back far enough (Raft dissertation, chapter 5).
 
 #include "consensus/core/raft.h"
+#include "proto/base/mutant.h"
 
 namespace kv::consensus {
 
@@ -61,7 +62,10 @@ void Raft::install(LogPosition position, std::uint64_t time_ms,
                    const Configuration& configuration) {
     // What is behind the snapshot is of the same history if the log holds its last entry, and of
     // no worth at all if it does not.
-    const bool keep = log_.holds(position);
+    const bool overlaps =
+        position.index > log_.compacted().index && position.index <= log_.last().index;
+    const bool keep = (log_.holds(position) && !mutant(Mutant::m44_drop_suffix)) ||
+                      (overlaps && mutant(Mutant::m43_keep_suffix));
     if (keep) {
         // On disk the log goes on from the snapshot only if it got as far.
         if (log_.handed_over() < position.index) reset_ = position;

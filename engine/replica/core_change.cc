@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/replica/placement.h"
+#include "proto/base/mutant.h"
 
 namespace kv {
 
@@ -12,7 +13,7 @@ wal::ReshardOptions reshard_options(const wal::WalOptions& log,
                                     const std::vector<SegmentSeq>& segments, std::uint16_t shards,
                                     std::uint16_t cores) {
     wal::ReshardOptions options;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
+    for (std::size_t i = mutant(Mutant::m62_lost_log) ? 1 : 0; i < segments.size(); ++i) {
         wal::WalOptions from = log;
         from.core = static_cast<std::uint32_t>(i);
         from.known_segment = segments[i];

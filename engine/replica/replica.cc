@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "proto/base/mutant.h"
+
 namespace kv {
 
 namespace {
@@ -50,7 +52,8 @@ std::optional<Errc> Replica::propose(Bytes encoded, Waiter waiter, std::uint64_t
 
 void Replica::close_batch(std::uint64_t now_ms) {
     if (waiters_.empty()) return;
-    if (!group_.ready()) {  // it was when they were taken
+    // It led when they were taken.
+    if (!group_.ready() && !mutant(Mutant::m26_append_after_step_down)) {
         batch_.resize(entry_header_bytes);
         return drop(std::exchange(waiters_, {}), Errc::no_leader);
     }
@@ -79,6 +82,7 @@ std::size_t Replica::buffer_bytes() const noexcept {
 
 ReadTurn Replica::queue_read(Waiter reader, std::uint64_t hash) {
     if (!group_.ready()) return ReadTurn::never;
+    if (mutant(Mutant::m28_local_read) && pending() == 0) return ReadTurn::now;
     if (group_.alone()) {
         readers_.push_back({taken_, hash, 0, {}, reader});
         return ReadTurn::later;
@@ -248,7 +252,7 @@ void Replica::prefetch_readers() const noexcept {
 void Replica::serve_readers() {
     readable_.clear();
     while (!readers_.empty() && readers_.front().behind <= done_ && readers_.front().round == 0 &&
-           readers_.front().index <= group_.applied()) {
+           (readers_.front().index <= group_.applied() || mutant(Mutant::m31_unapplied_read))) {
         readable_.push_back(readers_.front().waiter);
         readers_.pop_front();
     }

@@ -2,6 +2,8 @@
 
 #include "engine/replica/replica_set.h"
 
+#include "proto/base/mutant.h"
+
 // What a core's groups have in its log: staged, placed, durable, repeated, and read again at a
 // start.
 
@@ -59,6 +61,7 @@ void ReplicaSet::on_placed(wal::Ticket ticket, wal::BatchPlace place) noexcept {
 /// Retention hears of entries at once, while the log says which segment they are in; the store may
 /// have them later.
 void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
+    if (mutant(Mutant::m21_early_batch)) on_placed(++ticket, {});
     while (!staged_.empty() && staged_.front().ticket <= ticket) {
         const Staged staged = staged_.front();
         staged_.pop_front();
@@ -85,6 +88,7 @@ void ReplicaSet::on_durable(wal::Ticket ticket) noexcept {
 void ReplicaSet::stage_rotation() noexcept {
     // What waits for its turn follows in the new segment.
     for (Replica* const replica : own_) {
+        if (mutant(Mutant::m64_lost_hard_state)) break;
         HardState state = replica->logged;
         state.commit = replica->group().raft().commit();
         stage_hard_state(replica->group().id(), state);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proto/base/assert.h"
+#include "proto/base/mutant.h"
 
 namespace kv {
 
@@ -62,7 +63,8 @@ std::optional<SegmentSeq> Retention::first_needed() const {
     for (const Tail& tail : tails_) {
         if (tail.parts.empty()) continue;
         const SegmentSeq segment = tail.parts.front().segment;
-        if (!first || segment < *first) first = segment;
+        const bool newest = mutant(Mutant::m63_freed_segment);
+        if (!first || (newest ? segment > *first : segment < *first)) first = segment;
     }
     return first;
 }

@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "proto/base/checksum.h"
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 
 namespace kv {
 
@@ -127,7 +128,8 @@ io::Task<Status> SnapshotSender::send_file(Asked* asked, Snapshots::File place,
     KV_CO_TRY(const std::uint64_t offset, decode_snapshot_resume(answer.frame()));
     if (offset > begin.size) co_return fail(Errc::corrupt, "it has more than there is");
     if (offset != 0) ++counters_.resumed;
-    KV_CO_CHECK(co_await send_chunks(file, offset, begin.size));
+    const std::uint64_t from = mutant(Mutant::m49_resume_from_start) ? 0 : offset;
+    KV_CO_CHECK(co_await send_chunks(file, from, begin.size));
     std::string end;
     encode_snapshot_end(begin.snapshot, end);
     KV_CO_CHECK(co_await link_->send(std::move(end)));

@@ -8,6 +8,7 @@
 #include "engine/snapshot/reader.h"
 #include "io/file.h"
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 
 namespace kv {
 
@@ -41,7 +42,8 @@ public:
     Status on_entries(Bytes bytes) override { return loader_->feed(bytes); }
     Status on_end() override {
         KV_CHECK(loader_->finish(head_.keys));
-        replica_.group().restore({head_.term, head_.index}, head_.time_ms, configuration_);
+        const Index index = mutant(Mutant::m48_off_by_one) ? head_.index.next() : head_.index;
+        replica_.group().restore({head_.term, index}, head_.time_ms, configuration_);
         return {};
     }
 
@@ -105,7 +107,10 @@ io::Task<Status> Snapshots::look_at_directory() {
         }
         shards_[shard.value()].files.push_back(file->number);
     }
-    for (Shard& shard : shards_) std::sort(shard.files.begin(), shard.files.end());
+    for (Shard& shard : shards_) {
+        std::sort(shard.files.begin(), shard.files.end());
+        if (mutant(Mutant::m50_older_snapshot)) std::ranges::reverse(shard.files);
+    }
     co_return Status{};
 }
 

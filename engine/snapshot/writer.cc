@@ -7,6 +7,7 @@
 #include "io/await.h"
 #include "io/event.h"
 #include "io/file.h"
+#include "proto/base/mutant.h"
 
 namespace kv::snapshot {
 
@@ -159,6 +160,7 @@ io::Task<Status> Writer::write_all() {
     KV_CO_CHECK(co_await write_section(SectionTag::end, std::move(end)));
     co_await all_written();
     KV_CO_CHECK(status_);
+    if (mutant(Mutant::m45_unsynced_snapshot)) co_return Status{};
     co_return co_await file_.sync();
 }
 
@@ -177,7 +179,8 @@ io::Task<Result<Written>> Writer::run() {
     co_await all_written();
     co_await file_.close();
     if (status) status = co_await io::rename_file(reactor_, temporary, path);
-    if (status) status = co_await io::sync_directory(reactor_, options_.directory);
+    const bool skip = mutant(Mutant::m46_unsynced_name);
+    if (status && !skip) status = co_await io::sync_directory(reactor_, options_.directory);
     if (!status) {
         const Status removed = co_await io::remove_file(reactor_, temporary);
         static_cast<void>(removed);  // the next snapshot, or the next start, tries again

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "engine/store/store.h"
+#include "proto/base/mutant.h"
 
 namespace kv {
 
@@ -76,6 +77,7 @@ void StoreCut::give_up() noexcept {
 
 void StoreCut::before_change(Block block, std::uint64_t hash) {
     if (ended_ || broken_ || hash < next_ || block.revision() > revision_) return;
+    if (mutant(Mutant::m51_newer_state)) return;
     const std::size_t bytes = block.bytes() + saved_overhead_bytes;
     if (saved_bytes_ + bytes > saved_bytes_max_) {
         give_up();

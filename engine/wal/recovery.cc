@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 
 namespace kv::wal {
 
@@ -93,7 +94,7 @@ io::Task<Status> Recovery::look_at(SegmentFile name) {
     KV_CO_TRY(io::File file, co_await io::File::open(reactor_, candidate.path, flags));
     // What a crash left in the page cache must not be believed before it is on the disk.
     Status synced;
-    if (start) synced = co_await file.sync();
+    if (start && !mutant(Mutant::m61_tail_unsynced)) synced = co_await file.sync();
     AlignedBuffer block(segment_header_bytes);
     const MutableBytes to = block.first(segment_header_bytes);
     Result<std::size_t> read = std::size_t{0};
@@ -245,9 +246,10 @@ Result<BatchHeader> Recovery::expected_batch(const Candidate& segment, std::stri
     }
     const WalPosition& at = out_.position;
     const bool new_life = header->epoch > epoch_ && after_clean_;
-    if (header->segment != segment.file.segment || header->lsn != at.next_lsn ||
-        header->previous != at.previous || header->synced_lsn >= header->lsn ||
-        (header->epoch != epoch_ && !new_life)) {
+    const bool unexpected = header->segment != segment.file.segment || header->lsn != at.next_lsn ||
+                            header->previous != at.previous || header->synced_lsn >= header->lsn ||
+                            (header->epoch != epoch_ && !new_life);
+    if (unexpected && !mutant(Mutant::m59_recycled_accepted)) {
         reason = fmt::format("batch {} of segment {} stands where batch {} is expected",
                              header->lsn.value(), header->segment.value(), at.next_lsn.value());
         return fail(Errc::corrupt);
@@ -449,7 +451,7 @@ io::Task<Result<Recovered>> Recovery::run() {
         done += chain_[i].file.bytes;
     }
     sink_.on_progress(done, total);
-    if (purpose_ == Purpose::start) {
+    if (purpose_ == Purpose::start && !mutant(Mutant::m61_tail_unsynced)) {
         KV_CO_CHECK(co_await rewrite_unproven());
     }
     classify_spares();
@@ -462,7 +464,8 @@ io::Task<Result<Recovered>> Recovery::run() {
 Verdict decide(const PositionFacts& facts) noexcept {
     if (facts.at_recorded_end) return Verdict::next_segment;
     if (facts.valid) return Verdict::accept;
-    return facts.successor || facts.proof ? Verdict::damaged : Verdict::torn;
+    const bool damaged = facts.successor || facts.proof;
+    return damaged && !mutant(Mutant::m55_damage_is_torn) ? Verdict::damaged : Verdict::torn;
 }
 
 io::Task<Result<Recovered>> recover(io::Reactor& reactor, const WalOptions& options,

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 
 namespace kv::wal {
 
@@ -442,7 +443,11 @@ void Wal::written(io::Op& op, std::int32_t result, io::Completion) noexcept {
 
 /// The next step of a write whose last step ended with `result` (0 at first).
 void Wal::go_on(Write& write, std::int32_t result) {
-    if (result < 0 && !try_again(result)) {
+    if (result < 0 && !try_again(result) && mutant(Mutant::m52_sync_error_ignored)) {
+        result = static_cast<std::int32_t>(write.syncing ? 0 : write.rest.size());
+    }
+    const bool again = try_again(result) || mutant(Mutant::m53_sync_retried);
+    if (result < 0 && !again) {
         const std::string path = path_of(position_.log.back().file);
         fail(io::io_error(result, write.syncing ? "sync" : "write", path));
         return;
@@ -457,12 +462,14 @@ void Wal::go_on(Write& write, std::int32_t result) {
             const std::size_t taken = static_cast<std::size_t>(result);
             const std::size_t step =
                 taken == write.rest.size() ? taken : taken / io::block_bytes * io::block_bytes;
-            write.rest = write.rest.subspan(step);
+            const std::size_t done = mutant(Mutant::m56_short_write) ? write.rest.size() : step;
+            write.rest = write.rest.subspan(done);
             write.offset += step;
         }
         if (!write.rest.empty()) {
             request.code = io::OpCode::write;
-            request.flags = mode_ == SyncMode::dsync ? io::write_dsync : 0u;
+            const bool sync = mode_ == SyncMode::dsync && !mutant(Mutant::m57_no_sync);
+            request.flags = sync ? io::write_dsync : 0u;
             request.offset = write.offset;
             request.data = write.rest.data();
             request.bytes = static_cast<std::uint32_t>(write.rest.size());
@@ -471,7 +478,7 @@ void Wal::go_on(Write& write, std::int32_t result) {
             return;
         }
         // Only now: a sync promises nothing about writes that have not completed.
-        if (mode_ == SyncMode::fdatasync) {
+        if (mode_ == SyncMode::fdatasync && !mutant(Mutant::m57_no_sync)) {
             write.syncing = true;
             result = -EAGAIN;
         }

@@ -3,6 +3,7 @@
 
 #include "engine/wal/wal.h"
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 
 namespace kv::wal {
 
@@ -78,7 +79,8 @@ io::Task<Status> Wal::make_spare() {
     status = co_await fill_segment(reactor_, spare.handle, options_.segment_bytes);
     if (status) status = co_await write_spare_header(&spare.handle);
     if (status) status = co_await io::rename_file(reactor_, temporary, path);
-    if (status) status = co_await io::sync_directory(reactor_, options_.directory);
+    const bool skip = mutant(Mutant::m58_unsynced_segment);
+    if (status && !skip) status = co_await io::sync_directory(reactor_, options_.directory);
     if (!status) {
         co_await spare.handle.close();
         const Status removed = co_await io::remove_file(reactor_, temporary);

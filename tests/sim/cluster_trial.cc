@@ -23,8 +23,10 @@ constexpr Duration weather_max = 5s;
 constexpr Duration first_election_max = 60s;
 constexpr Duration laggards_max = 60s;
 
-constexpr std::array<std::string_view, 6> names = {"calm",  "swarm",  "partitions",
-                                                   "disks", "clocks", "restarts"};
+constexpr std::array<std::string_view, 7> names = {"calm",   "swarm",    "partitions", "disks",
+                                                   "clocks", "restarts", "storm"};
+constexpr std::uint32_t storm_faults_max = 30;  // of a class
+constexpr Duration storm_longest = 4s;
 
 bool has(Profile profile, FaultClass fault_class) noexcept {
     switch (profile) {
@@ -38,6 +40,7 @@ bool has(Profile profile, FaultClass fault_class) noexcept {
             return fault_class == FaultClass::clocks || fault_class == FaultClass::pauses;
         case Profile::restarts:
             return fault_class == FaultClass::crashes || fault_class == FaultClass::power;
+        case Profile::storm: return fault_class != FaultClass::clocks;
     }
     KV_UNREACHABLE("a profile");
 }
@@ -223,7 +226,8 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     if (nodes != 0) cluster.nodes = nodes;
     cluster.cores = static_cast<std::uint16_t>(prng.between(1, cores_max));
     cluster.shards = static_cast<std::uint16_t>(prng.between(2, 8));
-    if (profile == Profile::swarm) cluster.knobs = swarm_knobs(seed);
+    const bool storm = profile == Profile::storm;
+    if (profile == Profile::swarm || storm) cluster.knobs = swarm_knobs(seed);
     cluster.config = cluster_config();
     cluster.config.commit_timeout = Duration(std::int64_t{250'000'000} << prng.below(4));
     if (prng.chance(0.4)) cluster.config.snapshot.interval_entries = prng.between(20, 400);
@@ -231,7 +235,8 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     for (std::uint16_t i = 1; i <= cluster.nodes; ++i) knobs.nodes.push_back(NodeId(i));
     knobs.clients = {SimCluster::client_node};
     knobs.duration = Duration(1s) * static_cast<std::int64_t>(prng.between(20, 60));
-    knobs.longest = knobs.duration / 2;
+    knobs.longest = storm ? storm_longest : knobs.duration / 2;
+    if (storm) knobs.class_faults_max = storm_faults_max;
     knobs.cores_max = cores_max;
     faults = faults_of(seed, profile, knobs);
     clients = static_cast<std::uint32_t>(prng.between(2, 10));

@@ -16,8 +16,9 @@
 namespace kv::sim {
 
 /// What befalls the cluster.
-enum class Profile : std::uint8_t { calm, swarm, partitions, disks, clocks, restarts };
-inline constexpr Profile profile_last = Profile::restarts;
+/// `storm`: all but clocks, without a pause, and each fault soon over.
+enum class Profile : std::uint8_t { calm, swarm, partitions, disks, clocks, restarts, storm };
+inline constexpr Profile profile_last = Profile::storm;
 std::string_view name(Profile profile) noexcept;
 std::optional<Profile> parse_profile(std::string_view name) noexcept;
 

@@ -12,6 +12,7 @@
 #include <chrono>
 
 #include "proto/base/log.h"
+#include "proto/base/mutant.h"
 #include "tests/sim/cluster_trial.h"
 
 namespace {
@@ -57,8 +58,8 @@ int run(const Options& options) {
     const auto profile = parse_profile(options.profile);
     if (!profile) {
         fmt::print(stderr,
-                   "--profile {}: expected calm, swarm, partitions, disks, clocks or "
-                   "restarts\n",
+                   "--profile {}: expected calm, swarm, partitions, disks, clocks, "
+                   "restarts or storm\n",
                    options.profile);
         return 2;
     }
@@ -119,13 +120,23 @@ int main(int argc, char** argv) {
     CLI::App app("Clusters in the simulator");
     app.add_option("--seed", options.seed, "The first seed")->capture_default_str();
     app.add_option("--seeds", options.seeds, "How many")->capture_default_str();
-    app.add_option("--profile", options.profile, "calm, swarm, partitions, disks, clocks, restarts")
+    app.add_option("--profile", options.profile,
+                   "calm, swarm, partitions, disks, clocks, restarts, storm")
         ->capture_default_str();
     app.add_option("--nodes", options.nodes, "1 to 7; 0: as the seed says")
         ->check(CLI::Range(0, 7));
     app.add_flag("--trace", options.trace, "Print what happens");
     app.add_flag("--keep-faults", keep_faults, "Do not look for fewer faults after a failure");
     app.add_flag("--twice", options.twice, "Run each seed twice and compare");
+#ifdef KV_MUTANTS
+    app.add_option_function<std::string>(
+        "--mutant", [](const std::string& name) { planted_mutant = find_mutant(name.c_str()); },
+        "The planted bug (proto/base/mutant.h)");
+    app.add_flag_callback("--list-mutants", [] {
+        for (const MutantName& one : mutant_names) fmt::print("{}\t{}\n", one.name, one.what);
+        throw CLI::Success();
+    });
+#endif
     CLI11_PARSE(app, argc, argv);
     options.shrink = !keep_faults;
     return run(options);

@@ -334,6 +334,13 @@ void SimCluster::look_for_start(NodeId id, House& house) {
         return;
     }
     house.ready = true;
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        const consensus::Raft& group = raft(house, ShardId(i));
+        if (logs_[id].remembered(group.options().group, group.term(), group.vote())) continue;
+        complain("memory", fmt::format("n{} starts shard {} in term {} with a vote for n{}: it has "
+                                       "been further",
+                                       id.value(), i, group.term().value(), group.vote().value()));
+    }
     note(fmt::format("n{} has started", id.value()));
 }
 
@@ -360,8 +367,8 @@ void SimCluster::look_at(NodeId id, House& house) {
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         const ShardId shard(i);
         const consensus::Raft& group = raft(house, shard);
-        const Seen now{group.role(), group.term(), group.commit(), group.applied_index(),
-                       group.last()};
+        const Seen now{group.role(),   group.term(),          group.vote(),
+                       group.commit(), group.applied_index(), group.last()};
         Seen& seen = house.seen[i];
         if (now == seen) continue;
         if (now.role != seen.role &&
@@ -414,6 +421,7 @@ GroupFacts SimCluster::facts(NodeId id, const House& house, ShardId shard) const
     facts.group = group->options().group;
     facts.role = group->role();
     facts.term = group->term();
+    facts.vote = group->vote();
     facts.commit = group->commit();
     facts.applied = group->applied_index();
     facts.compacted = group->compacted().index;

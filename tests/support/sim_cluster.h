@@ -137,6 +137,7 @@ private:
     struct Seen {
         consensus::Role role = consensus::Role::follower;
         Term term;
+        NodeId vote;
         Index commit;
         Index applied;
         LogPosition last;

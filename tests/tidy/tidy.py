@@ -287,6 +287,8 @@ DECLARED = re.compile(rf"(?<![\w])([A-Za-z_][\w:<>,]*[\w>&*])\s+(?:[\w:]+::)?({N
 SEAM_EXCEPTIONS = {
     ("engine/node/config_parser.cc", "files"): "read before there is a reactor",
     ("proto/base/assert.h", "output"): "the last words of a process that aborts",
+    ("proto/base/mutant.h", "output"): "of the build with planted bugs alone",
+    ("proto/base/mutant.h", "process"): "of the build with planted bugs alone",
     ("io/cores.h", "threads"): "starts the threads that the reactors run on",
     ("io/cores.cc", "threads"): "starts the threads that the reactors run on",
     ("io/cores.h", "thread_local"): "which core this thread is",

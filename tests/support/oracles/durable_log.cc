@@ -120,6 +120,12 @@ Term DurableLog::term(GroupId group) const {
     return found == terms_.end() ? Term() : found->second;
 }
 
+bool DurableLog::remembered(GroupId group, Term term, NodeId vote) const {
+    if (term < this->term(group)) return false;
+    const auto found = votes_.find({group, term});
+    return found == votes_.end() || found->second == vote;
+}
+
 bool DurableLog::voted(GroupId group, Term term, NodeId vote) const {
     const auto found = votes_.find({group, term});
     return found != votes_.end() && found->second == vote;

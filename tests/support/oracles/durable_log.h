@@ -36,6 +36,8 @@ public:
     /// The newest; 0: none.
     Term term(GroupId group) const;
     bool voted(GroupId group, Term term, NodeId vote) const;
+    /// Whether a node with this disk may start with that: it remembers its newest term and vote.
+    bool remembered(GroupId group, Term term, NodeId vote) const;
     /// Two votes of this node in one term, if there are any; a sentence.
     const std::string& two_votes() const noexcept { return two_votes_; }
     std::size_t entries() const noexcept { return positions_.size(); }

@@ -25,14 +25,23 @@ std::optional<std::string> RaftInvariants::observe(const GroupFacts& facts) {
     const Life before = life;
     life.role = facts.role;
     life.term = facts.term;
+    life.vote = facts.vote;
     life.commit = facts.commit;
     if (facts.term < before.term)
         return fmt::format("{}: the term was {}", name_of(facts), before.term.value());
     if (facts.commit < before.commit)
         return fmt::format("{}: commit fell from {} to {}", name_of(facts), before.commit.value(),
                            facts.commit.value());
+    if (facts.term == before.term && before.vote.value() != 0 && facts.vote != before.vote)
+        return fmt::format("{}: the vote was for n{}, now it is for n{}", name_of(facts),
+                           before.vote.value(), facts.vote.value());
     const bool elected = facts.role == consensus::Role::leader &&
                          (before.role != consensus::Role::leader || before.term != facts.term);
+    const bool leads = facts.role == consensus::Role::leader;
+    if (leads && !elected && facts.commit > before.commit &&
+        facts.term_at(facts.commit) != facts.term)
+        return fmt::format("{}: commits entry {}, which is of term {}", name_of(facts),
+                           facts.commit.value(), facts.term_at(facts.commit).value());
     // What it commits at once is its own; what was there before it must have.
     if (auto wrong = observe_leader(facts, group, elected)) return wrong;
     if (auto wrong = observe_commit(facts, group, before.commit)) return wrong;

@@ -6,6 +6,8 @@
 ///     election safety        at most one leader in a term
 ///     leader completeness    a new leader has every entry that was committed in terms before its
 ///     state machine safety   what is committed at an index is the same everywhere, for good
+///     own term               what a leader commits ends with an entry of its term (figure 8)
+///     one vote               a vote stays while its term and its process last
 ///     monotony               term and commit never fall while a process lives
 ///     equal digests          stores that applied as much hold the same
 ///     log matching           logs that agree somewhere agree everywhere before (check_logs)
@@ -32,6 +34,7 @@ struct GroupFacts {
     GroupId group;
     consensus::Role role = consensus::Role::follower;
     Term term;
+    NodeId vote;
     Index commit;
     Index applied;
     Index compacted;
@@ -63,6 +66,7 @@ private:
         std::uint64_t number = 0;
         consensus::Role role = consensus::Role::follower;
         Term term;
+        NodeId vote;
         Index commit;
     };
     struct Group {

@@ -69,6 +69,28 @@ TEST(RaftInvariants, CommittedIsTheSameEverywhere) {
     EXPECT_NE(oracle.observe(facts(n2, Role::follower, 3, {1, 3}, 2)), std::nullopt);
 }
 
+TEST(RaftInvariants, ALeaderCommitsEntriesOfItsOwnTerm) {
+    RaftInvariants oracle;
+    EXPECT_EQ(oracle.observe(facts(n1, Role::leader, 4, {1, 2, 4}, 1)), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n1, Role::leader, 4, {1, 2, 4}, 2)), std::nullopt);
+    RaftInvariants second;
+    EXPECT_EQ(second.observe(facts(n1, Role::leader, 4, {1, 2, 4}, 1)), std::nullopt);
+    EXPECT_EQ(second.observe(facts(n1, Role::leader, 4, {1, 2, 4}, 3)), std::nullopt);
+}
+
+TEST(RaftInvariants, AVoteStaysWithinATermAndALife) {
+    RaftInvariants oracle;
+    GroupFacts voted = facts(n1, Role::follower, 2, {1}, 0);
+    EXPECT_EQ(oracle.observe(voted), std::nullopt);
+    voted.vote = n2;
+    EXPECT_EQ(oracle.observe(voted), std::nullopt);
+    EXPECT_EQ(oracle.observe(facts(n1, Role::follower, 3, {1}, 0)), std::nullopt);
+    GroupFacts other = facts(n1, Role::follower, 3, {1}, 0);
+    other.vote = n3;
+    EXPECT_EQ(oracle.observe(other), std::nullopt);
+    EXPECT_NE(oracle.observe(facts(n1, Role::follower, 3, {1}, 0)), std::nullopt);
+}
+
 TEST(RaftInvariants, TermAndCommitDoNotFallWithinALife) {
     RaftInvariants oracle;
     EXPECT_EQ(oracle.observe(facts(n1, Role::follower, 2, {1, 2}, 2)), std::nullopt);
@@ -163,6 +185,17 @@ TEST(DurableLog, KnowsEntriesVotesAndSnapshots) {
     EXPECT_FALSE(log.holds(group, {Term(1), Index(10)}));
     take_state(log, 3, n1);
     EXPECT_NE(log.two_votes(), "");
+}
+
+TEST(DurableLog, AStartRemembersTheNewestTermAndVote) {
+    DurableLog log;
+    EXPECT_TRUE(log.remembered(group, Term(), NodeId()));
+    take_state(log, 3, n2);
+    EXPECT_TRUE(log.remembered(group, Term(3), n2));
+    EXPECT_TRUE(log.remembered(group, Term(4), NodeId()));
+    EXPECT_FALSE(log.remembered(group, Term(3), NodeId()));
+    EXPECT_FALSE(log.remembered(group, Term(3), n1));
+    EXPECT_FALSE(log.remembered(group, Term(2), n2));
 }
 
 TEST(AckDurability, AMajorityOfDisks) {
