@@ -6,7 +6,8 @@
 #   scripts/test.sh [--quick]
 #
 # --quick: the release build and its unit tests only, for work between commits.
-# KV_TEST_TIMEOUT=SECONDS bounds each test program (default 900).
+# KV_TEST_TIMEOUT=SECONDS bounds each test program (default 900), KV_TEST_SEEDS=N says how many random
+# clusters the release build runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/common.sh
@@ -115,6 +116,12 @@ build_tsan() {
 
 run_release() { python3 scripts/run_tests.py build --totals "$totals" "$@"; }
 
+# As many random clusters as a quarter of an hour allows (tests/sim/cluster_seeds_test.cc).
+run_release_with_seeds() {
+    export KV_TEST_SEEDS=${KV_TEST_SEEDS:-3100}
+    run_release
+}
+
 run_sanitized() {
     export KV_TEST_SANITIZED=1
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
@@ -178,7 +185,7 @@ fi
 
 stage "packages" quiet install_packages "${build_packages[@]}" "${test_packages[@]}" || exit 1
 if stage "build release" quiet build_release; then
-    stage "tests release" live run_release || true
+    stage "tests release" live run_release_with_seeds || true
 fi
 if stage "build sanitized" quiet build_sanitized; then
     stage "tests sanitized" live run_sanitized || true
