@@ -6,8 +6,8 @@
 #   scripts/test.sh [--quick]
 #
 # --quick: the release build and its unit tests only, for work between commits.
-# KV_TEST_TIMEOUT=SECONDS bounds each test program (default 900), KV_TEST_SEEDS=N says how many random
-# clusters the release build runs.
+# KV_TEST_TIMEOUT=SECONDS bounds each test program (default 900), KV_TEST_SEEDS=N says how many
+# random clusters the release build runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/common.sh
