@@ -46,15 +46,19 @@ TEST_P(RandomClusters, KeepTheirPromises) {
     const std::uint64_t all =
         number_in("KV_TEST_SEEDS", sanitized ? seeds_sanitized : seeds_default);
     const std::uint64_t seeds = (all * share(GetParam()) + 99) / 100;
+    std::uint64_t answered = 0;
+    std::uint64_t looks = 0;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
         const TrialResult result = run_trial(TrialPlan(seed, GetParam()));
         EXPECT_TRUE(result.good())
             << result.oracle << ": " << result.text << "\nagain: kvsim --seed " << seed
             << " --profile " << name(GetParam());
-        if (!result.good()) continue;
-        EXPECT_GT(result.clients.answered, 100u) << "seed " << seed;
-        EXPECT_GT(result.cluster.durability_checks, 100u) << "seed " << seed;
+        answered += result.clients.answered;
+        looks += result.cluster.durability_checks;
     }
+    // That they had something to do; in the worst weather one may have next to nothing.
+    EXPECT_GT(answered, 100 * seeds);
+    EXPECT_GT(looks, 100 * seeds);
 }
 
 INSTANTIATE_TEST_SUITE_P(Profiles, RandomClusters,
