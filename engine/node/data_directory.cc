@@ -23,6 +23,37 @@ std::string parent_of(std::string_view path) {
     return std::string(path.substr(0, std::max<std::size_t>(slash, 1)));
 }
 
+/// Makes what is missing of `path`.
+io::Task<Status> make_with_parents(io::Reactor& reactor, std::string path) {
+    std::vector<std::string> missing = {std::move(path)};
+    while (!missing.empty()) {
+        const std::string parent = parent_of(missing.back());
+        const Status made = co_await io::make_directory(reactor, missing.back());
+        if (made) {
+            missing.pop_back();
+            continue;
+        }
+        if (made.error().code != Errc::not_found || parent == missing.back()) co_return made;
+        missing.push_back(parent);
+    }
+    co_return Status{};
+}
+
+/// Makes the name of `path` durable, and those of the directories above it: an earlier start may
+/// have made them, and have been killed. Where nobody may look, nobody has made anything.
+io::Task<Status> sync_names(io::Reactor& reactor, std::string path) {
+    KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path)));
+    for (path = parent_of(path); parent_of(path) != path; path = parent_of(path)) {
+        auto opened = co_await io::File::open(reactor, parent_of(path), io::open_directory);
+        if (!opened) break;
+        io::File above = *std::move(opened);
+        const Status synced = co_await above.sync();
+        co_await above.close();
+        if (!synced) co_return synced;
+    }
+    co_return Status{};
+}
+
 std::uint64_t random_word(io::Reactor& reactor) {
     std::byte bytes[8];
     reactor.backend().fill_entropy(bytes);
@@ -108,9 +139,7 @@ io::Task<Status> DataDirectory::open_to_look(io::Reactor& reactor, std::string p
 
 io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uint32_t shards,
                                      std::uint16_t cores, Company company) {
-    KV_CO_CHECK(co_await io::make_directory(reactor, path_));
-    // Its own name must be durable before anything in it is promised.
-    KV_CO_CHECK(co_await io::sync_directory(reactor, parent_of(path_)));
+    KV_CO_CHECK(co_await make_with_parents(reactor, path_));
     KV_CO_CHECK(co_await lock(reactor, io::open_write | io::open_create));
     KV_CO_CHECK(co_await io::make_directory(reactor, wal_directory()));
     KV_CO_CHECK(co_await io::make_directory(reactor, snapshot_directory()));
@@ -119,6 +148,8 @@ io::Task<Status> DataDirectory::take(io::Reactor& reactor, NodeId node, std::uin
     const std::string identity_path = path_ + "/" + identity_name;
     auto content = co_await io::read_file(reactor, identity_path, 2 * identity_bytes);
     if (!content && content.error().code == Errc::not_found) {
+        // Before anything in it is promised.
+        KV_CO_CHECK(co_await sync_names(reactor, path_));
         KV_CO_CHECK(co_await make_new(reactor, node, shards, cores, company));
     } else if (!content && content.error().code != Errc::too_large) {
         co_return fail(std::move(content.error()));

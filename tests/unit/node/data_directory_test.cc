@@ -17,7 +17,6 @@ constexpr auto identity_path = "kv/data/identity";
 struct Fixture {
     explicit Fixture(std::uint64_t seed = 1) : world(seed) {
         world.add_node(machine, {"10.0.0.1"});
-        world.disk(machine).make_directory("kv");
     }
 
     static io::Task<void> open_in(io::Reactor& reactor, DataDirectory* directory, NodeId node,
