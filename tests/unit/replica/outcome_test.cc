@@ -136,7 +136,7 @@ TEST_F(Outcome, ACommandBehindLostOnesOfAnEarlierTermIsAnswered) {
     acknowledge();
     ASSERT_TRUE(replica.group().ready());
     const LogPosition before = raft().last();
-    for (const std::uint64_t request : {1, 2, 3, 4}) put(request);
+    for (std::uint64_t request = 1; request <= 4; ++request) put(request);
     depose(before);
     EXPECT_TRUE(answers.dropped.empty());  // another majority may still have them
     elect();
@@ -156,7 +156,7 @@ TEST_F(Outcome, AReadBehindLostCommandsOfAnEarlierTermIsServed) {
     elect();
     acknowledge();
     const LogPosition before = raft().last();
-    for (const std::uint64_t request : {1, 2, 3, 4}) put(request);
+    for (std::uint64_t request = 1; request <= 4; ++request) put(request);
     depose(before);
     elect();
     acknowledge();
@@ -175,7 +175,7 @@ TEST_F(Outcome, AReadBehindLostCommandsOfAnEarlierTermIsServed) {
 TEST_F(Outcome, CommandsThatSurviveTheirTermAreAnswered) {
     elect();
     acknowledge();
-    for (const std::uint64_t request : {1, 2}) put(request);
+    for (std::uint64_t request = 1; request <= 2; ++request) put(request);
     elect();
     EXPECT_TRUE(answers.applied.empty());
     acknowledge();
