@@ -284,7 +284,7 @@ TEST(ClusterPartitions, ConnectionsThatBreakAreMadeAgain) {
     Scene scene(cluster_of(3, 2));
     scene.begin_traffic();
     const std::uint64_t resets = scene.world().network().counters().resets;
-    for (int i = 0; i < 50; ++i) {
+    for (std::uint32_t i = 0; i < 50; ++i) {
         const NodeId one(1 + i % 3);
         scene.world().network().reset_connections(one, NodeId(1 + (i + 1) % 3));
         scene->play(100ms);

@@ -108,7 +108,7 @@ TEST(ClusterReactors, ClocksThatDisagreeAreNotBelieved) {
     scene.world().set_drift(n2, -50'000);
     scene.world().jump_wall(n3, -1h);
     scene.begin_traffic();
-    for (int i = 0; i < 10; ++i) {
+    for (std::uint32_t i = 0; i < 10; ++i) {
         scene.world().jump_wall(NodeId(1 + i % 3), i % 2 == 0 ? Duration(1h) : Duration(-2h));
         EXPECT_TRUE(scene.put_many(5)) << scene.what();
         scene->play(1s);
