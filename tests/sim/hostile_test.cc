@@ -60,7 +60,7 @@ protected:
         std::size_t consumed = 0;
         auto theirs = decode_handshake({}, consumed);
         for (std::size_t bytes = handshake_bytes_min; !theirs; ++bytes) {
-            if (!client->wait_for(bytes, 5s)) break;
+            if (!client->wait_for(bytes, 5s) || client->received().size() < bytes) break;
             theirs = decode_handshake(as_bytes(client->received()), consumed);
         }
         EXPECT_TRUE(theirs.has_value());
