@@ -53,9 +53,22 @@ protected:
         const auto to = *io::parse_endpoint("10.0.0.1", SimCluster::peer_port);
         return std::make_unique<SimClient>(cluster.world, cluster.clients(), to);
     }
-    /// Connects as `as` and gets an answer; the seal is of what it sends from then on.
+    /// Connects as `as` and gets an answer; the seal is of what it sends from then on. A core that
+    /// is still busy with the last connection closes this one without a word: then once more.
     std::unique_ptr<SimClient> greet(const Handshake& as) {
-        auto client = connect();
+        std::unique_ptr<SimClient> client;
+        auto theirs = try_to_greet(as, client);
+        for (int again = 0; again < 20 && !theirs; ++again) {
+            cluster.play(100ms);
+            theirs = try_to_greet(as, client);
+        }
+        EXPECT_TRUE(theirs.has_value());
+        if (theirs) verdict = theirs->verdict;
+        if (theirs) seal = FrameSeal(as.nonce, theirs->nonce);
+        return client;
+    }
+    Result<Handshake> try_to_greet(const Handshake& as, std::unique_ptr<SimClient>& client) {
+        client = connect();
         client->send(bytes_of(as));
         std::size_t consumed = 0;
         auto theirs = decode_handshake({}, consumed);
@@ -63,10 +76,7 @@ protected:
             if (!client->wait_for(bytes, 5s) || client->received().size() < bytes) break;
             theirs = decode_handshake(as_bytes(client->received()), consumed);
         }
-        EXPECT_TRUE(theirs.has_value());
-        if (theirs) verdict = theirs->verdict;
-        if (theirs) seal = FrameSeal(as.nonce, theirs->nonce);
-        return client;
+        return theirs;
     }
     static std::string bytes_of(const Handshake& handshake) {
         std::string bytes;
