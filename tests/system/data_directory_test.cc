@@ -72,8 +72,12 @@ TEST(DataDirectory, AnUnwritableOneIsSaid) {
     expect_refusal(scratch / "file/data", {}, 1,
                    {scratch / "file/data", "Not a directory", "node.data_dir"});
     expect_refusal(scratch / "file", {}, 1, {scratch / "file", "Not a directory", "node.data_dir"});
-    expect_refusal(scratch / "missing/data", {}, 1,
-                   {scratch / "missing/data", "No such file", "node.data_dir"});
+}
+
+TEST(DataDirectory, TheDirectoriesAboveItAreMadeToo) {
+    const TemporaryDirectory scratch;
+    write_one_key(scratch / "missing/too/data");
+    expect_one_key(scratch / "missing/too/data");
 }
 
 TEST(DataDirectory, AReadOnlyDiskIsSaid) {
