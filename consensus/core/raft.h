@@ -39,7 +39,7 @@ struct RaftOptions {
     std::size_t inflight_bytes_max = std::size_t{1} << 20;  ///< unanswered, per follower
     std::size_t inflight_requests_max = 256;                ///< unanswered, per follower
     std::size_t uncommitted_bytes_max = std::size_t{16} << 20;  ///< beyond: `busy`
-    std::size_t cached_bytes_max = std::size_t{4} << 20;  ///< applied entries kept for followers
+    std::size_t cached_bytes_max = std::size_t{4} << 20;        ///< applied, kept for followers
 };
 
 class Raft {

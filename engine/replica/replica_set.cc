@@ -40,6 +40,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     // What a follower is asked to store at once fits into one segment, together with what it needs
     // to release others.
     raft.append_bytes_max = std::min(raft.append_bytes_max, wal_.record_bytes_max() / 2);
+    raft.cached_bytes_max = std::min(raft.cached_bytes_max, group_cache_bytes());
     replicas_.resize(options_.shards);
     leads_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
@@ -68,6 +69,16 @@ SnapshotOptions ReplicaSet::snapshot_options() const {
     options.log_bytes_max = options_.wal.bytes_max;
     options.permit = options_.permit;
     return options;
+}
+
+/// An equal share of what the core keeps for followers. The log on disk has the rest.
+std::size_t ReplicaSet::group_cache_bytes() const noexcept {
+    std::size_t groups = 0;
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        if (placement_.core_of(ShardId(i)) == options_.core) ++groups;
+    }
+    const std::size_t share = options_.follower_cache_bytes / std::max<std::size_t>(groups, 1);
+    return std::max(share, group_cache_bytes_min);
 }
 
 io::Task<Result<wal::RecoveryReport>> ReplicaSet::open() {

@@ -43,6 +43,8 @@ struct ReplicaSetOptions {
     /// Of a snapshot that is sent to a follower.
     std::uint64_t transfer_bytes_per_second = SnapshotSender::bytes_per_second_default;
     SnapshotPermit* permit = nullptr;  ///< null: this core is the only one of the node
+    /// Of applied entries that are kept in memory for followers: of this core, for all its groups.
+    std::size_t follower_cache_bytes = std::size_t{64} << 20;
 };
 
 /// Told when the log has failed: nothing is acknowledged any more, and the process is to end.
@@ -75,6 +77,9 @@ class ReplicaSet final : private consensus::LogStore,
                          private SnapshotReceiver::Owner,
                          private io::TurnHook {
 public:
+    /// What each group may keep in memory for followers at least, however many there are.
+    static constexpr std::size_t group_cache_bytes_min = std::size_t{16} << 10;
+
     ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureHandler& failures);
     ~ReplicaSet();
 
@@ -210,6 +215,7 @@ private:
     void at_turn_end() override;
 
     SnapshotOptions snapshot_options() const;
+    std::size_t group_cache_bytes() const noexcept;
     template <typename AnyCommand>
     std::optional<Errc> propose_any(ShardId shard, const AnyCommand& command, Waiter waiter);
     void apply_committed() noexcept;

@@ -127,6 +127,8 @@ ReplicaSetOptions ReplicaCluster::replica_options(NodeId node) {
     set.snapshot_directory = snapshot_directory;
     set.snapshot_limits = options.limits;
     set.transfer_bytes_per_second = options.transfer_bytes_per_second;
+    set.follower_cache_bytes = options.follower_cache_bytes;
+    set.wal.bytes_max = options.wal_bytes_max;
     return set;
 }
 

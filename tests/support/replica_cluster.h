@@ -75,6 +75,8 @@ public:
         std::uint64_t segment_bytes = std::uint64_t{64} << 10;
         Retention::Limits limits{};
         std::uint64_t transfer_bytes_per_second = std::uint64_t{64} << 20;
+        std::size_t follower_cache_bytes = std::size_t{64} << 20;
+        std::uint64_t wal_bytes_max = 0;  ///< 0: derived
         io::SimKnobs knobs{};
     };
     explicit ReplicaCluster(Options options);

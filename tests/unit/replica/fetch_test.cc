@@ -240,6 +240,42 @@ TEST(LogFetch, ALeaderThatWasRestartedKnowsItsLog) {
     EXPECT_EQ(cluster.get(away, "key99"), value_of(899));
 }
 
+/// The bound is one of the core: what a follower misses beyond its share is read from the disk.
+TEST(LogFetch, WhatIsKeptInMemoryForFollowersIsSharedByTheGroupsOfACore) {
+    ReplicaCluster cluster({.shards = 8, .follower_cache_bytes = std::size_t{512} << 10});
+    for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+    std::vector<std::size_t> leaders;
+    for (std::uint16_t i = 0; i < 8; ++i) leaders.push_back(cluster.leader(ShardId(i)));
+    ReplicaSet& set = cluster.node(leaders[0]).set();
+    const std::size_t before = set.buffer_bytes();
+    const std::size_t away = (leaders[0] + 1) % 3;
+    cluster.crash(away);
+    for (std::uint64_t i = 0; i < 800; ++i) {
+        const std::string key = "key" + std::to_string(i);
+        const ShardId shard = set.placement().shard_of(key);
+        const std::size_t leader = cluster.leader(shard);
+        ASSERT_TRUE(cluster.run_until([&] { return cluster.try_put(leader, key, value_of(i)); }));
+        ASSERT_TRUE(cluster.run_until([&] { return cluster.node(leader).set().pending() == 0; }));
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (i == away) continue;
+        // 6 MiB were written; each group has its share and some buffers of entries to come.
+        const ReplicaSet& own = cluster.node(i).set();
+        EXPECT_EQ(own.replica(a).group().raft().options().cached_bytes_max, std::size_t{64} << 10);
+        EXPECT_LT(own.buffer_bytes(), before + (std::size_t{2} << 20));
+    }
+    cluster.start(away);
+    EXPECT_TRUE(cluster.agree());
+}
+
+TEST(LogFetch, AGroupKeepsSomethingForFollowersHoweverManyThereAre) {
+    ReplicaCluster cluster({.nodes = 1, .shards = 256, .follower_cache_bytes = 1 << 20});
+    cluster.start(0);
+    const consensus::RaftOptions& options =
+        cluster.node(0).set().replica(a).group().raft().options();
+    EXPECT_EQ(options.cached_bytes_max, ReplicaSet::group_cache_bytes_min);
+}
+
 TEST(LogFetch, AGroupKnowsWhatItsLogBeginsWith) {
     ReplicaCluster cluster({.nodes = 1,
                             .segment_bytes = std::uint64_t{256} << 10,
