@@ -21,6 +21,7 @@ struct FakeLog final : consensus::LogStore {
     };
     std::vector<Step> steps;
     std::optional<Errc> refuse;
+    std::size_t room = SIZE_MAX;          ///< more than this is refused all the same
     mutable std::size_t asked_bytes = 0;  ///< by the last refusal()
 
     std::vector<consensus::PersistMark> marks;  ///< handed over, ascending
@@ -38,6 +39,7 @@ struct FakeLog final : consensus::LogStore {
     }
     std::optional<Errc> refusal(std::size_t bytes) const noexcept override {
         asked_bytes = bytes;
+        if (!refuse && bytes > room) return Errc::log_full;
         return refuse;
     }
 

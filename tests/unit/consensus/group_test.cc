@@ -202,6 +202,57 @@ TEST(Group, AFollowerTakesOnlyWhatItsLogHasRoomFor) {
     EXPECT_EQ(ask({as_bytes(second.bytes), as_bytes(third.bytes)}, Index(3)), Index(3));
 }
 
+/// The acknowledgement says how far it got; a leader that lives is followed meanwhile.
+TEST(Group, AFollowerWithoutRoomForAllTakesAPartAndAnswersHeartbeats) {
+    Fixture f;
+    ASSERT_TRUE(f.group.start(voters({7, 8, 9}), now).has_value());
+    f.persist_all();
+    std::vector<Sealed> entries;
+    for (std::uint64_t index = 2; index <= 5; ++index) {
+        entries.emplace_back(2, index, std::string(1000, 'x'), EntryKind::commands);
+    }
+    Message request{group_id, NodeId(7), self, Term(2), 5, 1, {}};
+    Instant later = now;
+    const auto ask = [&](MessageBody body) {
+        f.owner.messages.clear();
+        ++request.sequence;
+        request.body = std::move(body);
+        later += 100ms;
+        f.group.step(request, later);
+        f.group.tick(later);
+        f.persist_all();
+    };
+    const auto append = [&](std::uint64_t previous) {
+        AppendRequest body{{Term(previous == 1 ? 1 : 2), Index(previous)}, Index(1), {}};
+        for (const Sealed& entry : entries) {
+            if (entry.entry().index > Index(previous))
+                body.entries.push_back(as_bytes(entry.bytes));
+        }
+        ask(std::move(body));
+        const auto& reply = std::get<AppendReply>(f.owner.messages.at(0).body);
+        EXPECT_FALSE(reply.rejected);
+        return reply.match;
+    };
+    f.log.room = 2500;  // for two of them
+    EXPECT_EQ(append(1), Index(3));
+    EXPECT_EQ(f.group.raft().last().index, Index(3));
+    f.log.room = 500;  // those two have taken it
+    for (int i = 0; i < 20; ++i) {
+        ask(HeartbeatRequest{Index(3), 7});
+        ASSERT_EQ(f.owner.messages.size(), 1u);
+        EXPECT_EQ(std::get<HeartbeatReply>(f.owner.messages[0].body).read, 7u);
+        if (i % 6 == 5) {
+            EXPECT_EQ(append(3), Index(3));  // what the leader asks once a timeout
+        }
+        EXPECT_EQ(f.group.raft().leader(), NodeId(7));
+        EXPECT_EQ(f.group.raft().role(), Role::follower) << "it campaigned";
+    }
+    EXPECT_EQ(f.group.raft().commit(), Index(3));  // what is taken can be committed and given up
+    EXPECT_EQ(append(1), Index(3)) << "what is there needs no room";
+    f.log.room = SIZE_MAX;
+    EXPECT_EQ(append(3), Index(5));
+}
+
 TEST(Group, RecoveryAppliesWhatItKnowsToBeCommittedAndNoMore) {
     Fixture f;
     std::string configuration;

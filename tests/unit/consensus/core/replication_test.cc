@@ -193,6 +193,137 @@ TEST(Replication, ALeaderCountsItselfWhenItsDiskHasIt) {
     EXPECT_EQ(one->commit(), Index(3));
 }
 
+/// A follower's log had room for a part of a request only.
+class PartialAnswer : public testing::Test {
+protected:
+    /// Entries 3 to 6, in one request to `follower`, which has everything before.
+    PartialAnswer() {
+        one.lead();
+        one.disk_held = true;  // or each would leave by itself, and this node would count too soon
+        one.input([&](Effects&) {
+            for (int i = 0; i < 4; ++i) {
+                one->propose(one->take_buffer(), EntryKind::commands, 1);
+            }
+        });
+        while (one.hand_overs() != 0) one.persist();
+        one.disk_held = false;
+        const std::vector<Message> sent = one.take<AppendRequest>();
+        EXPECT_EQ(sent.size(), 2u);
+        request = sent.front();
+        EXPECT_EQ(previous_of(request), Index(2));
+        EXPECT_EQ(one->last().index, Index(6));
+    }
+    static Index previous_of(const Message& append) {
+        return std::get<AppendRequest>(append.body).previous.index;
+    }
+    const Progress& follower() {
+        return *std::ranges::find(one->followers(), request.to, &Progress::node);
+    }
+    void take_part(std::uint64_t match) {
+        one.answer(request, AppendReply{false, Index(match), {}});
+    }
+    /// What is asked of the follower now.
+    std::vector<Message> asked() {
+        std::vector<Message> all = one.take<AppendRequest>();
+        std::erase_if(all, [&](const Message& each) { return each.to != request.to; });
+        return all;
+    }
+    /// Time passes, and both followers answer that they live.
+    void live(Duration time) {
+        for (Duration passed = 0ms; passed < time; passed += 10ms) {
+            one.pass(10ms);
+            for (const Message& beat : one.take<HeartbeatRequest>()) {
+                one.answer(beat, HeartbeatReply{std::get<HeartbeatRequest>(beat.body).read});
+            }
+        }
+    }
+
+    RaftOne one;
+    Message request;
+};
+
+TEST_F(PartialAnswer, CountsUpToWhereItWasTakenAndNoFurther) {
+    take_part(4);
+    EXPECT_EQ(follower().match, Index(4));
+    EXPECT_EQ(one->commit(), Index(4));
+    EXPECT_EQ(one.fault, "");
+}
+
+TEST_F(PartialAnswer, NothingTakenIsAnAnswerToo) {
+    take_part(2);
+    EXPECT_EQ(follower().match, Index(2));
+    EXPECT_EQ(one->commit(), Index(2));
+    EXPECT_EQ(follower().outstanding(), 0u);
+    EXPECT_TRUE(asked().empty());
+}
+
+TEST_F(PartialAnswer, TheRestIsAskedAgainAfterAnElectionTimeoutAndNotBefore) {
+    const Duration timeout = one->options().election_timeout;
+    take_part(4);
+    one.propose();
+    live(timeout - 10ms);
+    EXPECT_TRUE(asked().empty());
+    EXPECT_EQ(one->role(), Role::leader);
+    live(10ms);
+    const std::vector<Message> again = asked();
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_EQ(previous_of(again.front()), Index(4));
+    // Once it has room the window is open again.
+    one.answer(again.front(), AppendReply{false, Index(7), {}});
+    EXPECT_EQ(one->commit(), Index(7));
+    one.propose();
+    one.propose();
+    EXPECT_EQ(asked().size(), 2u);
+    EXPECT_EQ(one.fault, "");
+}
+
+/// It goes on without room: one request for each timeout, and it is no reason not to lead.
+TEST_F(PartialAnswer, WhoHasNoRoomForLongIsAskedOnceATimeout) {
+    const Duration timeout = one->options().election_timeout;
+    take_part(4);
+    for (int i = 0; i < 5; ++i) {
+        live(timeout);
+        const std::vector<Message> again = asked();
+        ASSERT_EQ(again.size(), 1u) << i;
+        EXPECT_EQ(previous_of(again.front()), Index(4));
+        one.answer(again.front(), AppendReply{false, Index(4), {}});
+    }
+    EXPECT_EQ(one->role(), Role::leader);
+    EXPECT_EQ(follower().match, Index(4));
+    EXPECT_EQ(one->commit(), Index(4));
+}
+
+TEST_F(PartialAnswer, AMatchOutsideOfItsRequestIsIgnored) {
+    for (const std::uint64_t match : {0, 1, 7, 100}) {
+        RaftOne other;
+        other.lead();
+        other.propose();
+        const Message asked = other.take<AppendRequest>().front();
+        ASSERT_EQ(previous_of(asked), Index(2));
+        other.answer(asked, AppendReply{false, Index(match), {}});
+        for (const Progress& each : other->followers()) EXPECT_EQ(each.match, Index(2)) << match;
+        EXPECT_EQ(other->commit(), Index(2)) << match;
+        // It was the answer to its request all the same: a second one is none.
+        other.answer(asked, AppendReply{false, Index(3), {}});
+        EXPECT_EQ(other->commit(), Index(2)) << match;
+        EXPECT_EQ(other.fault, "");
+    }
+}
+
+/// What is sent behind it without waiting cannot have been taken: its answers say nothing.
+TEST_F(PartialAnswer, WhatWasSentBehindItIsGivenUp) {
+    one.propose();
+    const std::vector<Message> behind = asked();
+    ASSERT_EQ(behind.size(), 1u);
+    EXPECT_EQ(previous_of(behind.front()), Index(6));
+    take_part(4);
+    EXPECT_EQ(follower().outstanding(), 0u);
+    one.answer(behind.front(), AppendReply{true, Index(6), at(2, 4)});
+    EXPECT_TRUE(asked().empty()) << "it waits all the same";
+    EXPECT_EQ(follower().match, Index(4));
+    EXPECT_EQ(follower().next, Index(5));
+}
+
 /// A rejection that is late moves nothing back.
 TEST(Replication, ALateRejectionMovesNothingBack) {
     RaftOne one;
