@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "io/sim/sim_knobs.h"
@@ -68,7 +69,8 @@ struct SimLine {
     SimPair pair;
     SimLink link;
     SimCut cut = SimCut::none;
-    Instant free_at{};  ///< of a limited link
+    Instant free_at{};                     ///< of a limited link
+    std::optional<std::uint64_t> flip_in;  ///< the byte to be damaged, so many from now on
     Prng timing{0};
     Prng extras{0};
     Prng tails{0};

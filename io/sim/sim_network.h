@@ -69,6 +69,9 @@ public:
     /// what was sent, then the end; the other direction goes on. For tests; nothing may be sent
     /// afterwards.
     void end_sending(NodeId from, NodeId to);
+    /// Damages one bit of what `from` sends to `to`, in the byte behind the next `bytes`: what
+    /// checksums of a real network would let through once in a long while. For tests.
+    void flip_bit(NodeId from, NodeId to, std::uint64_t bytes) { line(from, to).flip_in = bytes; }
     std::size_t open_sockets() const noexcept { return open_sockets_; }
 
     /// What has happened so far.

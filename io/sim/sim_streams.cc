@@ -43,6 +43,10 @@ std::int32_t SimNetwork::send(std::uint32_t number, Bytes bytes, SimFlight fligh
     } else {
         to.in.insert(to.in.end(), bytes.begin(),
                      bytes.begin() + static_cast<std::ptrdiff_t>(taken));
+        if (std::optional<std::uint64_t>& flip = to.line->flip_in) {
+            if (*flip < taken) to.in[to.in.size() - taken + *flip] ^= std::byte{1};
+            flip = *flip < taken ? std::nullopt : std::optional(*flip - taken);
+        }
     }
     hand_over(from.peer, taken);
     return static_cast<std::int32_t>(taken);
