@@ -1,5 +1,7 @@
 #include "engine/replica/snapshot_receiver.h"
 
+#include <algorithm>
+
 #include "engine/store/cut.h"
 #include "io/aligned_buffer.h"
 #include "io/await.h"
@@ -135,9 +137,10 @@ void SnapshotReceiver::adopt(std::int32_t fd, const Handshake& theirs) {
     KV_ASSERT(routes_ != nullptr);
     auto link = std::make_unique<consensus::SnapshotLink>(reactor_, routes_->book());
     link->adopt(fd, theirs);
-    const std::size_t shard = theirs.core.value();
+    const Caller caller = caller_of(theirs);
+    const std::size_t shard = caller.shard.value();
     const bool here = shard < replicas_.size() && replicas_[shard];
-    if (here && !stopping_ && !serving_) {
+    if (here && !stopping_ && !serving_ && has_turn(caller)) {
         link_ = std::move(link);
         serving_ = true;
         ended_.reset();
@@ -145,9 +148,32 @@ void SnapshotReceiver::adopt(std::int32_t fd, const Handshake& theirs) {
         reactor_.spawn(serve());
         return;
     }
-    // A sender that comes again has lost the connection before.
-    if (link_ && link_->theirs().node == theirs.node) link_->break_off("the sender came again");
+    if (link_ && caller_of(link_->theirs()) == caller) {
+        // A sender that comes again has lost the connection before.
+        link_->break_off("the sender came again");
+    } else if (here) {
+        note_refused(caller);
+    }
     reactor_.spawn(turn_away(std::move(link)));
+}
+
+/// Nobody else who still wants to was refused earlier.
+bool SnapshotReceiver::has_turn(const Caller& caller) {
+    const Instant now = reactor_.now();
+    std::erase_if(refused_, [&](const Refused& one) { return now - one.last > turn_within; });
+    if (refused_.empty()) return true;
+    if (refused_.front().caller != caller) return false;
+    refused_.pop_front();
+    return true;
+}
+
+void SnapshotReceiver::note_refused(const Caller& caller) {
+    const auto found = std::ranges::find(refused_, caller, &Refused::caller);
+    if (found != refused_.end()) {
+        found->last = reactor_.now();
+    } else if (refused_.size() < refused_max) {
+        refused_.push_back({caller, reactor_.now()});
+    }
 }
 
 io::Task<void> SnapshotReceiver::turn_away(std::unique_ptr<consensus::SnapshotLink> link) {
@@ -174,23 +200,25 @@ void SnapshotReceiver::expire() {
 }
 
 io::Task<void> SnapshotReceiver::serve() {
+    const Caller caller = caller_of(link_->theirs());
+    const std::uint64_t before = counters_.bytes;
     const Status status = co_await take(link_.get());
     if (!status && !link_->broken()) co_await discard();
     co_await link_->close(status.has_value());
-    const NodeId peer = link_->theirs().node;
     link_.reset();
     std::uint64_t passed_over = 0;
     if (!status && status.error().code != Errc::canceled) {
         ++counters_.failed;
         if (!stopping_ && log_rate_.allow(reactor_.now(), passed_over)) {
             log::warn("a snapshot of the leader has not arrived, it will come again",
-                      log::field("peer", peer.value()), log::field("bytes", bytes_taken()),
+                      log::field("peer", caller.node.value()), log::field("bytes", bytes_taken()),
                       log::field("why", status.error().text()),
                       log::field("passed_over", passed_over));
         }
     }
     if (incoming_ && !stopping_) {
         incoming_->forget_partial();
+        if (counters_.bytes > before) refused_.push_front({caller, reactor_.now()});
         reactor_.timers().arm(expire_timer_, reactor_.now() + resume_within);
     }
     serving_ = false;
@@ -268,6 +296,7 @@ io::Task<Status> SnapshotReceiver::take_chunks(consensus::SnapshotLink* link,
             KV_CO_TRY(const Bytes frame, incoming_->next_frame());
             if (frame.empty()) break;
             KV_CO_CHECK(co_await incoming_->file.write_at(at, frame, false));
+            counters_.bytes += frame.size();
         }
     }
 }

@@ -7,7 +7,12 @@
 /// there and durable under its name, the owner installs it. A connection that breaks leaves what
 /// was taken for the next one of the same transfer, for a while. Owner core only; a part of the
 /// ReplicaSet.
+///
+/// Who is refused because another one is served tries again, and gets its turn by when it was
+/// refused first: nobody is passed over by who happens to come earlier. One whose connection broke
+/// after it had got on is next, so that what has arrived is not given up for another one.
 
+#include <deque>
 #include <memory>
 
 #include "consensus/drive/snapshot_link.h"
@@ -43,6 +48,11 @@ public:
     /// What a broken connection left is kept so long.
     static constexpr Duration resume_within = 60s;
     static constexpr std::size_t reclaim_per_turn = 4096;
+    /// Who was refused and has not come again for so long loses its turn: more than a sender pauses
+    /// (SnapshotSender::retry_pause).
+    static constexpr Duration turn_within = 1s;
+    /// Of callers that are refused; more of them get their turn by chance.
+    static constexpr std::size_t refused_max = 256;
 
     SnapshotReceiver(io::Reactor& reactor, Snapshots& snapshots,
                      const std::vector<std::unique_ptr<Replica>>& replicas, Slab& slab,
@@ -61,6 +71,7 @@ public:
         std::uint64_t installed = 0;
         std::uint64_t resumed = 0;
         std::uint64_t failed = 0;
+        std::uint64_t bytes = 0;  ///< of frames that were taken
     };
     const Counters& counters() const noexcept { return counters_; }
     /// Bytes of the one that is arriving, as far as they are taken.
@@ -76,6 +87,21 @@ private:
               receiver(r) {}
         SnapshotReceiver& receiver;
     };
+    /// Cores of one node send at the same time, each of other shards.
+    struct Caller {
+        NodeId node;
+        ShardId shard;
+        bool operator==(const Caller&) const noexcept = default;
+    };
+    struct Refused {
+        Caller caller;
+        Instant last;
+    };
+    static Caller caller_of(const Handshake& theirs) noexcept {
+        return {theirs.node, ShardId(theirs.core.value())};
+    }
+    bool has_turn(const Caller& caller);
+    void note_refused(const Caller& caller);
     io::Task<void> serve();
     io::Task<Status> take(consensus::SnapshotLink* link);
     io::Task<Status> begin(const SnapshotBegin* begin);
@@ -96,6 +122,7 @@ private:
     std::unique_ptr<consensus::SnapshotLink> link_;  ///< that is being served
     std::unique_ptr<Incoming> incoming_;
     ExpireTimer expire_timer_;      ///< while incoming_ waits for another connection
+    std::deque<Refused> refused_;   ///< by when they were first
     std::optional<Message> offer_;  ///< the newest that its group wants
     io::Event ended_;
     consensus::LogRate log_rate_;
