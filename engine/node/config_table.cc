@@ -204,7 +204,8 @@ constexpr ConfigRow<Config> config_rows[] = {
     number_key<Config>({.name = "raft.transfer_bytes_per_second",
                         .meaning = "How fast each core sends a snapshot to a node that is too far "
                                    "behind for the log; it also\nwaits while the core's disk is "
-                                   "slow.",
+                                   "slow, and is up to four times as fast when the log that the\n"
+                                   "node needs next is getting too long to be kept.",
                         .kind = ConfigKind::bytes,
                         .min = bytes(64_KiB),
                         .max = bytes(64_GiB)},

@@ -1,5 +1,8 @@
 #include "engine/replica/snapshot_sender.h"
 
+#include <fmt/format.h>
+
+#include "engine/snapshot/reader.h"
 #include "io/aligned_buffer.h"
 #include "io/await.h"
 #include "io/file.h"
@@ -57,12 +60,18 @@ io::Task<void> SnapshotSender::run() {
 }
 
 io::Task<void> SnapshotSender::serve(Asked asked) {
-    const std::optional<Snapshots::File> file = snapshots_.newest(asked.shard);
+    std::optional<Snapshots::File> file = snapshots_.newest(asked.shard);
+    if (file && snapshots_.stale(asked.shard)) {
+        co_await await_fresh(asked.shard);
+        file = snapshots_.newest(asked.shard);
+    }
     Status status;
-    if (file && routes_ != nullptr) {
-        snapshots_.hold(asked.shard, true);
-        status = co_await send_to(&asked, *file);
-        snapshots_.hold(asked.shard, false);
+    if (file && routes_ != nullptr && !stopping_) {
+        const std::uint64_t before = counters_.bytes;
+        snapshots_.hold(asked.shard, file->position.index);
+        status = co_await send_to(&asked, &*file);
+        const Duration after_failure = counters_.bytes > before ? resume_within : Duration::zero();
+        snapshots_.let_go(asked.shard, status ? answer_within : after_failure);
     } else {
         snapshots_.ask(asked.shard);
         status = fail(Errc::not_found, "there is none yet");
@@ -73,63 +82,96 @@ io::Task<void> SnapshotSender::serve(Asked asked) {
                   log::field("peer", asked.send.to.value()),
                   log::field("index", file->position.index.value()));
     } else if (!stopping_) {
-        ++counters_.failed;
-        std::uint64_t passed_over = 0;
-        if (log_rate_.allow(reactor_.now(), passed_over)) {
-            log::warn(
-                "a snapshot was not sent to a follower, trying again",
-                log::field("shard", asked.shard.value()), log::field("peer", asked.send.to.value()),
-                log::field("why", status.error().text()), log::field("passed_over", passed_over));
+        if (status.error().code == Errc::damaged) {
+            ++counters_.damaged;
+            snapshots_.distrust(asked.shard, file->position.index);
         }
+        report(asked, status.error());
         co_await io::SleepAwaiter(reactor_, retry_pause);
     }
     if (!stopping_) owner_.on_snapshot_sent(asked.shard, asked.send.to, status.has_value());
 }
 
-io::Task<Status> SnapshotSender::send_to(Asked* asked, Snapshots::File place) {
+/// What is sent should not be older than need be: the log behind it waits for the follower.
+io::Task<void> SnapshotSender::await_fresh(ShardId shard) {
+    snapshots_.ask(shard);
+    const std::uint64_t setbacks = snapshots_.setbacks();
+    const Instant until = reactor_.now() + fresh_within;
+    while (!stopping_ && snapshots_.on_its_way(shard) && snapshots_.setbacks() == setbacks &&
+           reactor_.now() < until) {
+        co_await io::SleepAwaiter(reactor_, fresh_check_period);
+    }
+}
+
+void SnapshotSender::report(const Asked& asked, const Error& error) {
+    ++counters_.failed;
+    if (error.code == Errc::damaged) {
+        log::error(
+            "a snapshot cannot be read back: it is not sent to a follower, and another "
+            "one is taken",
+            log::field("shard", asked.shard.value()), log::field("peer", asked.send.to.value()),
+            log::field("error", error.text()));
+        return;
+    }
+    std::uint64_t passed_over = 0;
+    if (!log_rate_.allow(reactor_.now(), passed_over)) return;
+    log::warn("a snapshot was not sent to a follower, trying again",
+              log::field("shard", asked.shard.value()), log::field("peer", asked.send.to.value()),
+              log::field("why", error.text()), log::field("passed_over", passed_over));
+}
+
+io::Task<Status> SnapshotSender::send_to(const Asked* asked, const Snapshots::File* place) {
     const auto endpoint = routes_->endpoint_of(asked->send.to);
     if (!endpoint) co_return fail(Errc::io, "its address is not known");
-    KV_CO_TRY(io::File file, co_await io::File::open(reactor_, place.path, 0));
+    Source source;
+    source.shard = asked->shard;
+    source.path = place->path;
+    source.position = place->position;
+    KV_CO_TRY(source.file, co_await io::File::open(reactor_, source.path, 0));
     link_ = std::make_unique<consensus::SnapshotLink>(reactor_, routes_->book());
     const consensus::PeerAddress peer{asked->send.to, *endpoint};
     const auto shards = static_cast<std::uint16_t>(replicas_.size());
     Status status = co_await link_->connect(peer, asked->shard, shards);
-    if (status) status = co_await send_file(asked, place, &file);
+    if (status) status = co_await send_file(asked, &source);
     co_await link_->close(false);
     link_.reset();
-    co_await file.close();
+    co_await source.file.close();
     co_return status;
 }
 
-/// Two files of one position need not be equal; the last frame names all before it.
-io::Task<Result<std::uint64_t>> SnapshotSender::name_bytes(const io::File* file,
-                                                           std::uint64_t size) {
-    io::AlignedBuffer block(io::block_bytes);
-    const MutableBytes to = block.first(io::block_bytes);
-    KV_CO_TRY(const std::size_t got, co_await file->read_at(size - io::block_bytes, to));
-    if (got != to.size()) co_return fail(Errc::io, "the file was cut");
-    co_return checksum(to, size);
+io::Task<Status> SnapshotSender::read(const Source* source, std::uint64_t offset, MutableBytes to) {
+    const Result<std::size_t> got = co_await source->file.read_at(offset, to);
+    if (got && *got == to.size()) co_return Status{};
+    const std::string why = got ? "the file was cut" : got.error().text();
+    co_return fail(Errc::damaged, fmt::format("{} at offset {}: {}", source->path, offset, why));
 }
 
-io::Task<Status> SnapshotSender::send_file(Asked* asked, Snapshots::File place,
-                                           const io::File* file) {
-    KV_CO_TRY(const io::FileInfo info, co_await io::stat_file(reactor_, place.path));
-    if (info.bytes < io::block_bytes) co_return fail(Errc::io, "the file was cut");
+io::Task<Status> SnapshotSender::send_file(const Asked* asked, Source* source) {
+    KV_CO_TRY(const io::FileInfo info, co_await io::stat_file(reactor_, source->path));
+    source->size = info.bytes;
+    if (source->size < io::block_bytes) {
+        co_return fail(Errc::damaged, fmt::format("{} was cut", source->path));
+    }
+    // Two files of one position need not be equal; the last frame names all before it.
+    io::AlignedBuffer last_block(io::block_bytes);
+    const MutableBytes name = last_block.first(io::block_bytes);
+    KV_CO_CHECK(co_await read(source, source->size - io::block_bytes, name));
     SnapshotBegin begin;
-    begin.size = info.bytes;
-    KV_CO_TRY(begin.snapshot, co_await name_bytes(file, begin.size));
+    begin.snapshot = checksum(name, source->size);
+    begin.size = source->size;
     begin.configuration = replicas_[asked->shard.value()]->group().configuration();
     begin.request = asked->send.request;
-    begin.request.body = SnapshotRequest{place.position};
+    begin.request.body = SnapshotRequest{source->position};
     std::string frame;
     KV_CO_CHECK(encode_snapshot_begin(begin, frame));
     KV_CO_CHECK(co_await link_->send(std::move(frame)));
     KV_CO_TRY(const auto answer, co_await link_->receive());
     KV_CO_TRY(const std::uint64_t offset, decode_snapshot_resume(answer.frame()));
     if (offset > begin.size) co_return fail(Errc::corrupt, "it has more than there is");
+    if (offset % io::block_bytes != 0) co_return fail(Errc::corrupt, "it has a part of a frame");
     if (offset != 0) ++counters_.resumed;
     const std::uint64_t from = mutant(Mutant::m49_resume_from_start) ? 0 : offset;
-    KV_CO_CHECK(co_await send_chunks(file, from, begin.size));
+    KV_CO_CHECK(co_await send_frames(source, from));
     std::string end;
     encode_snapshot_end(begin.snapshot, end);
     KV_CO_CHECK(co_await link_->send(std::move(end)));
@@ -140,27 +182,43 @@ io::Task<Status> SnapshotSender::send_file(Asked* asked, Snapshots::File place,
     co_return Status{};
 }
 
-io::Task<Status> SnapshotSender::send_chunks(const io::File* file, std::uint64_t offset,
-                                             std::uint64_t size) {
-    io::AlignedBuffer buffer(chunk_bytes);
-    Instant next = reactor_.now();
-    while (offset < size) {
-        const auto wanted = std::min<std::uint64_t>(chunk_bytes, size - offset);
+/// Whole frames are read, checked and sent.
+io::Task<Status> SnapshotSender::send_frames(const Source* source, std::uint64_t offset) {
+    io::AlignedBuffer buffer(snapshot::frame_bytes_max);
+    snapshot::FrameCheck check(snapshots_.options().store, Placement::group_of(source->shard),
+                               offset);
+    while (check.offset() < source->size) {
+        const std::uint64_t at = check.offset();
+        const auto wanted = std::min<std::uint64_t>(snapshot::frame_bytes_max, source->size - at);
         const MutableBytes to = buffer.first(static_cast<std::size_t>(wanted));
-        KV_CO_TRY(const std::size_t got, co_await file->read_at(offset, to));
-        if (got != to.size()) co_return fail(Errc::io, "the file was cut");
+        KV_CO_CHECK(co_await read(source, at, to));
+        const Result<std::size_t> whole = check.take(to);
+        if (!whole) {
+            const std::string why = whole.error().text();
+            co_return fail(Errc::damaged,
+                           fmt::format("{} at offset {}: {}", source->path, check.offset(), why));
+        }
+        const Bytes frames = to.first(*whole);
+        KV_CO_CHECK(co_await send_chunks(frames, at));
+    }
+    co_return Status{};
+}
+
+io::Task<Status> SnapshotSender::send_chunks(Bytes bytes, std::uint64_t offset) {
+    for (std::size_t sent = 0; sent < bytes.size();) {
+        const Bytes chunk = bytes.subspan(sent, std::min(chunk_bytes, bytes.size() - sent));
         std::string frame;
-        encode_snapshot_chunk({offset, to}, frame);
+        encode_snapshot_chunk({offset + sent, chunk}, frame);
         KV_CO_CHECK(co_await link_->send(std::move(frame)));
-        offset += got;
-        counters_.bytes += got;
-        const auto ns = static_cast<std::int64_t>(got * 1'000'000'000 / bytes_per_second_);
-        next = std::max(next, reactor_.now()) + std::chrono::nanoseconds(ns);
+        sent += chunk.size();
+        counters_.bytes += chunk.size();
+        const std::uint64_t rate = bytes_per_second_ * (snapshots_.urgent() ? urgent_factor : 1);
+        const auto ns = static_cast<std::int64_t>(chunk.size() * 1'000'000'000 / rate);
+        Instant next = reactor_.now() + std::chrono::nanoseconds(ns);
         do {
             co_await io::SleepAwaiter(reactor_, next);
             next = reactor_.now() + slow_sync;
         } while (log_.oldest_write(reactor_.now()) > slow_sync && !stopping_);
-        next = reactor_.now();
     }
     co_return Status{};
 }

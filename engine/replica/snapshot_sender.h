@@ -2,9 +2,9 @@
 
 /// SnapshotSender: sends snapshot files to followers that the log does not reach any more, one at a
 /// time on each core, on connections of their own (consensus/drive/snapshot_link.h). The file stays
-/// open, so that it may be replaced meanwhile; none of the shard is taken while one is sent, unless
-/// the log is long, so that the log goes on from what was sent. Owner core only; a part of the
-/// ReplicaSet.
+/// as it is meanwhile, and the log behind it as far as there is room (Snapshots::hold). Its frames
+/// are checked as they are read: of one that has rotted nothing leaves from there on, and another
+/// one is taken. Owner core only; a part of the ReplicaSet.
 
 #include <deque>
 #include <memory>
@@ -26,10 +26,21 @@ public:
 
     static constexpr std::size_t chunk_bytes = std::size_t{128} << 10;
     static constexpr std::uint64_t bytes_per_second_default = std::uint64_t{64} << 20;
+    /// A transfer that may come too late (Snapshots::urgent) goes so many times faster: it costs
+    /// less than another one.
+    static constexpr std::uint64_t urgent_factor = 4;
     /// A write of the log that takes longer makes a transfer wait.
     static constexpr Duration slow_sync = 20ms;
     /// After a failure.
     static constexpr Duration retry_pause = 250ms;
+    /// How long the log behind what was sent is kept: for an answer, and for a transfer that broke
+    /// after it had got on, as long as the receiver keeps what it has.
+    static constexpr Duration answer_within = 2s;
+    static constexpr Duration resume_within = 60s;
+    /// How long a transfer waits for a snapshot that takes the place of a stale one, if all goes
+    /// well.
+    static constexpr Duration fresh_within = 60s;
+    static constexpr Duration fresh_check_period = 50ms;
 
     SnapshotSender(io::Reactor& reactor, const wal::Wal& log, Snapshots& snapshots,
                    const std::vector<std::unique_ptr<Replica>>& replicas, Owner& owner,
@@ -47,6 +58,7 @@ public:
         std::uint64_t sent = 0;
         std::uint64_t resumed = 0;
         std::uint64_t failed = 0;
+        std::uint64_t damaged = 0;  ///< of those, because of the file
         std::uint64_t bytes = 0;
     };
     const Counters& counters() const noexcept { return counters_; }
@@ -58,10 +70,22 @@ private:
     };
     io::Task<void> run();
     io::Task<void> serve(Asked asked);
-    io::Task<Status> send_to(Asked* asked, Snapshots::File file);
-    io::Task<Status> send_file(Asked* asked, Snapshots::File place, const io::File* file);
-    io::Task<Status> send_chunks(const io::File* file, std::uint64_t offset, std::uint64_t size);
-    io::Task<Result<std::uint64_t>> name_bytes(const io::File* file, std::uint64_t size);
+    /// A file that is being sent.
+    struct Source {
+        ShardId shard;
+        std::string path;
+        LogPosition position;
+        io::File file;
+        std::uint64_t size = 0;
+    };
+    io::Task<void> await_fresh(ShardId shard);
+    // Error `damaged`: the file.
+    io::Task<Status> send_to(const Asked* asked, const Snapshots::File* place);
+    io::Task<Status> send_file(const Asked* asked, Source* source);
+    io::Task<Status> send_frames(const Source* source, std::uint64_t offset);
+    io::Task<Status> send_chunks(Bytes bytes, std::uint64_t offset);
+    io::Task<Status> read(const Source* source, std::uint64_t offset, MutableBytes to);
+    void report(const Asked& asked, const Error& error);
 
     io::Reactor& reactor_;
     const wal::Wal& log_;

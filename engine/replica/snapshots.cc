@@ -15,6 +15,10 @@ namespace {
 constexpr std::size_t mark_bytes = 24;
 constexpr std::uint64_t segments_min = 16;
 constexpr std::uint64_t intervals_min = 4;
+/// Of the log's limit, left free for writing while snapshots are taken, however long it is kept for
+/// followers: a part, and at least so many segments.
+constexpr std::uint64_t free_divisor = 4;
+constexpr std::uint64_t free_segments_min = 6;
 
 }  // namespace
 
@@ -107,11 +111,24 @@ std::uint64_t Snapshots::log_limit() const {
            2 * data;
 }
 
+/// Of the log from what any group needs on; 0: that is in the newest segment.
+std::uint64_t Snapshots::log_bytes_needed() const {
+    const auto first = retention_.first_needed();
+    if (!first || *first >= log_.current_segment()) return 0;
+    return log_.log_bytes_from(*first);
+}
+
 /// Whether what the log holds for laggards is more than half of its limit.
 bool Snapshots::pressed() const {
-    const auto first = retention_.first_needed();
-    if (!first || *first >= log_.current_segment()) return false;
-    return log_.log_bytes_from(*first) > log_limit() / 2;
+    return log_bytes_needed() > log_limit() / 2;
+}
+
+/// Whether it is so much that followers cannot be waited for any more.
+bool Snapshots::overdue() const {
+    const std::uint64_t limit = log_limit();
+    const std::uint64_t free =
+        std::max(limit / free_divisor, free_segments_min * options_.segment_bytes);
+    return log_bytes_needed() > std::max(limit / 2, limit - std::min(limit, free));
 }
 
 // --- taking snapshots ----------------------------------------------------------------------------
@@ -139,62 +156,15 @@ void Snapshots::note_saved() {
     facts_.saved_ms = static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
 }
 
-std::optional<Snapshots::File> Snapshots::newest(ShardId shard) const {
-    const Shard& state = shards_[shard.value()];
-    // What was loaded at the start may not be marked yet; the log goes on from it all the same.
-    const bool loaded = state.loaded > state.marked;
-    const LogPosition position = loaded ? LogPosition{state.loaded_term, state.loaded}
-                                        : LogPosition{state.marked_term, state.marked};
-    const bool there = position.index.value() != 0 &&
-                       std::ranges::find(state.files, position.index) != state.files.end();
-    if (!there) return std::nullopt;
-    return File{path_of(shard, position.index), position};
-}
-
-void Snapshots::ask(ShardId shard) {
-    if (std::ranges::find(asked_, shard) == asked_.end()) asked_.push_back(shard);
-    wake_.set();
-}
-
-void Snapshots::hold(ShardId shard, bool held) {
-    shards_[shard.value()].held = held;
-    if (!held) wake_.set();
-}
-
-std::string Snapshots::arriving_path(ShardId shard, Index index) const {
-    return path_of(shard, index) + std::string(snapshot::arriving_suffix) +
-           std::string(snapshot::temporary_suffix);
-}
-
-void Snapshots::add_file(ShardId shard, Index index) {
-    std::vector<Index>& files = shards_[shard.value()].files;
-    if (std::ranges::find(files, index) == files.end()) files.push_back(index);
-    std::ranges::sort(files);
-}
-
-void Snapshots::installed(ShardId shard, const snapshot::Head& head, std::uint64_t bytes) {
-    Shard& state = shards_[shard.value()];
-    std::erase(state.files, head.index);
-    state.files.push_back(head.index);
-    state.marked = head.index;
-    state.marked_term = head.term;
-    state.facts.index = head.index;
-    state.facts.keys = head.keys;
-    state.facts.bytes = bytes;
-    state.facts.taken_ms = head.time_ms;
-    std::erase_if(taken_, [&](const Taken& taken) { return taken.shard == shard; });
-    taken_.push_back({shard, head.index, head.term});  // marked again, and then older ones go
-    static_cast<void>(stage_mark(shard));
-    wake_.set();
-}
-
-std::vector<ShardId> Snapshots::choose() const {
+std::vector<ShardId> Snapshots::choose() {
     if (retry_timer_.armed()) return {};
     const bool log_is_long = pressed();
     std::vector<ShardId> chosen;
     if (log_is_long) {
         chosen = retention_.pinning(*retention_.first_needed());
+        const bool late = overdue();
         std::erase_if(chosen, [&](ShardId shard) {
+            if (!late && waits(shard)) return true;
             // What pins it may not be committed yet, as far as this node knows: another snapshot of
             // what one is marked of would release nothing, and its mark would make the log longer.
             const bool nothing_new =
@@ -208,8 +178,8 @@ std::vector<ShardId> Snapshots::choose() const {
     if (!asked_.empty()) return asked_;
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         const ShardId shard(i);
-        if (!replicas_[i] || shards_[i].held || !retention_.may_be_due(shard)) continue;
-        if (!retention_.due(shard, replica(shard).store().bytes())) continue;
+        if (!replicas_[i] || !retention_.may_be_due(shard)) continue;
+        if (!retention_.due(shard, replica(shard).store().bytes()) || waits(shard)) continue;
         const bool longest =
             chosen.empty() || retention_.log_bytes(shard) > retention_.log_bytes(chosen.front());
         if (longest) chosen.assign(1, shard);
@@ -237,6 +207,12 @@ io::Task<void> Snapshots::run() {
         if (!taken_.empty() && !ending() && !more_to_take) {
             co_await mark_taken();
             continue;
+        }
+        // Not while a mark is on its way: what it is to replace is needed until it is durable.
+        while (taken_.empty() && !left_.empty() && !ending()) {
+            const ShardId shard = left_.back();
+            left_.pop_back();
+            co_await remove_older(shard, shards_[shard.value()].marked);
         }
         if (!ending()) co_await wake_.wait();
     }
@@ -289,6 +265,7 @@ io::Task<void> Snapshots::take(ShardId shard) {
     state.facts.keys = keys;
     state.facts.bytes = written->bytes;
     state.facts.taken_ms = static_cast<std::uint64_t>(reactor_.wall_ns()) / 1'000'000;
+    if (state.distrusted == position.index) state.distrusted = {};  // it was written anew
     taken_.push_back({shard, position.index, position.term});
     ++facts_.completed;
     end_asked(shard);
@@ -363,13 +340,16 @@ io::Task<void> Snapshots::mark_taken() {
 
 io::Task<void> Snapshots::remove_older(ShardId shard, Index than) {
     std::vector<Index>& files = shards_[shard.value()].files;
-    while (!files.empty() && files.front() < than) {
-        const Status removed = co_await remove_gently(path_of(shard, files.front()));
+    // One that is being sent stays whole: to be freed in steps is to have holes.
+    while (!files.empty() && files.front() < than &&
+           files.front() != shards_[shard.value()].sending) {
+        const Index oldest = files.front();
+        const Status removed = co_await remove_gently(path_of(shard, oldest));
         if (!removed && removed.error().code != Errc::not_found) {
             log::warn("an old snapshot cannot be removed",
                       log::field("error", removed.error().text()));
         }
-        files.erase(files.begin());
+        std::erase(files, oldest);
     }
 }
 
@@ -396,6 +376,9 @@ io::Task<Status> Snapshots::remove_gently(std::string path) {
 
 void Snapshots::start() {
     started_ = true;
+    // A mark was durable when the process ended, and what it released was not: nothing else would
+    // say so before the next mark, and a log that is full has no room for what brings that about.
+    log_.release_before(retention_.first_needed().value_or(log_.current_segment()));
     reactor_.spawn(run());
 }
 

@@ -14,6 +14,11 @@
 /// its limit are taken, whatever they have written: an idle group never pins the log. Their marks
 /// are written together, so that a full log has room for them (Wal keeps one segment).
 ///
+/// Due or not, a group waits with its snapshot while a follower needs the log behind the last one:
+/// while that is being sent, and until the follower has read on from there (waits()). Else it would
+/// have to be installed again, and again. The log may grow beyond half its limit for that, but not
+/// to its limit, and not for ever.
+///
 /// A snapshot that cannot be written changes nothing; it is tried again later, less and less often.
 
 #include <memory>
@@ -92,6 +97,8 @@ public:
     /// How an old file is given back: bytes at a time, and the pause between.
     static constexpr std::uint32_t free_step = std::uint32_t{4} << 20;
     static constexpr Duration free_pause = 20ms;
+    /// How long the log is kept for followers, at most.
+    static constexpr Duration wait_max = 30min;
 
     /// `replicas` is by shard; null: it lives on another core.
     Snapshots(io::Reactor& reactor, SnapshotOptions options, const Placement& placement,
@@ -137,8 +144,22 @@ public:
     std::optional<File> newest(ShardId shard) const;
     /// Takes one of `shard` soon.
     void ask(ShardId shard);
-    /// While it is held, none of `shard` is taken, unless the log is long.
-    void hold(ShardId shard, bool held);
+    /// newest() cannot be read back: it is not offered any more, and another one is taken.
+    void distrust(ShardId shard, Index index);
+    /// Whether so much was written since newest() that another one is worth its while, before a
+    /// long transfer begins that the log has to be kept for.
+    bool stale(ShardId shard) const;
+    /// One of `shard` was asked for, and newest() is not that one yet.
+    bool on_its_way(ShardId shard) const;
+    /// How often one has come to nothing, for whatever reason.
+    std::uint64_t setbacks() const noexcept { return facts_.failures + facts_.given_up; }
+    /// Whether the log is getting so long that a transfer may end when what follows is gone.
+    bool urgent() const;
+    /// The file of `shard` at `index` is being sent: it stays as it is, and the log behind it stays
+    /// as long as the log is not too long.
+    void hold(ShardId shard, Index index);
+    /// It is sent, or not: the log is kept for another `rest`. See waits().
+    void let_go(ShardId shard, Duration rest);
     std::string final_path(ShardId shard, Index index) const { return path_of(shard, index); }
     /// Where one that arrives is written; a start removes it.
     std::string arriving_path(ShardId shard, Index index) const;
@@ -178,10 +199,13 @@ private:
         Term loaded_term;
         Index marked;  ///< what the log relies on; 0: nothing
         Term marked_term;
-        Index missing;                 ///< marked and not there; 0: nothing
-        bool held = false;             ///< its file is being sent
-        bool joined = false;           ///< an entry of the log was recovered
-        std::optional<Error> refused;  ///< why the first one was not
+        Index missing;                       ///< marked and not there; 0: nothing
+        Index distrusted;                    ///< its file is there and cannot be read back; 0: none
+        Index sending;                       ///< its file is being sent; 0: none is
+        Instant held_until{};                ///< a transfer goes on soon, or is answered
+        std::optional<Instant> waits_since;  ///< see waits()
+        bool joined = false;                 ///< an entry of the log was recovered
+        std::optional<Error> refused;        ///< why the first one was not
         SnapshotFacts::Shard facts;
     };
     struct Taken {
@@ -203,8 +227,12 @@ private:
     io::Task<void> remove_older(ShardId shard, Index than);
     io::Task<Status> remove_gently(std::string path);
 
+    std::uint64_t log_bytes_needed() const;
     bool pressed() const;
-    std::vector<ShardId> choose() const;
+    bool overdue() const;
+    bool reads_back(ShardId shard) const;
+    bool waits(ShardId shard);
+    std::vector<ShardId> choose();
     io::Task<void> run();
     bool has_changed(ShardId shard) const;
     void end_asked(ShardId shard);
@@ -227,6 +255,7 @@ private:
     std::unique_ptr<StoreCut> cut_;  ///< being written; here so that it goes before its store
     std::vector<ShardId> asked_;     ///< by ask_all(), not taken yet
     std::vector<Taken> taken_;       ///< durable and not marked yet
+    std::vector<ShardId> left_;      ///< with a file that was being sent when it became needless
     io::Event wake_;                 ///< there may be something to do
     io::Event ended_;
     RetryTimer retry_timer_;

@@ -120,6 +120,22 @@ Result<std::size_t> Parser::take(Bytes bytes) {
     return frame->total_bytes;
 }
 
+Result<std::size_t> FrameCheck::take(Bytes bytes) {
+    if (!begun_ && bytes.size() >= frame_header_bytes) {
+        at_.number = load_le<std::uint32_t>(bytes.data() + 12);
+        at_.previous = load_le<std::uint64_t>(bytes.data() + 16);
+        begun_ = true;
+    }
+    std::size_t taken = 0;
+    while (taken < bytes.size()) {
+        auto frame = decode_frame(bytes.subspan(taken), store_, group_, at_);
+        if (!frame && taken != 0) break;  // it comes again, as the first
+        if (!frame) return fail(std::move(frame.error()));
+        taken += frame->total_bytes;
+    }
+    return taken;
+}
+
 io::Task<Result<Head>> read_snapshot(io::Reactor& reactor, std::string directory, SnapshotFile file,
                                      StoreId store, Sink& sink, std::uint64_t& bytes_done) {
     const std::string path = directory + "/" + file.name();

@@ -56,6 +56,27 @@ private:
     bool ended_ = false;
 };
 
+/// Checks frames of one file from any of them on, for who hands them on without looking into them;
+/// pure. The first is believed about its place among the others, unless it is that of the file.
+class FrameCheck {
+public:
+    FrameCheck(StoreId store, GroupId group, std::uint64_t offset) noexcept
+        : store_(store), group_(group), begun_(offset == 0) {
+        at_.offset = offset;
+    }
+
+    /// Takes the frames that are whole at the front of `bytes`, which stand at offset() of the
+    /// file; returns their length. Errors: those of decode_frame() for the first.
+    Result<std::size_t> take(Bytes bytes);
+    std::uint64_t offset() const noexcept { return at_.offset; }
+
+private:
+    const StoreId store_;
+    const GroupId group_;
+    FramePosition at_;
+    bool begun_;
+};
+
 /// Reads `directory`/`file`, of `store`. `bytes_done` grows with what was read.
 /// Errors: `damaged` (file, offset, reason); `foreign`, of another store or a newer version;
 /// `not_found`, `io`; or the sink's.

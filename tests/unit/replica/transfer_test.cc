@@ -5,90 +5,10 @@
 
 #include <cstdlib>
 
-#include "proto/base/log.h"
-#include "tests/support/replica_cluster.h"
+#include "tests/unit/replica/behind.h"
 
 namespace kv {
 namespace {
-
-constexpr ShardId a(0);
-
-io::SimKnobs calm() {
-    io::SimKnobs knobs;
-    knobs.disk.short_per_million = 0;
-    knobs.disk.interrupted_per_million = 0;
-    knobs.disk.tail_per_million = 0;
-    return knobs;
-}
-
-ReplicaCluster::Options options(std::uint64_t seed = 1) {
-    log::set_level(log::Level::off);
-    ReplicaCluster::Options options;
-    options.seed = seed;
-    options.segment_bytes = std::uint64_t{64} << 10;
-    options.limits = {.log_bytes = std::uint64_t{32} << 10, .entries = 0};
-    options.knobs = calm();
-    return options;
-}
-
-/// A transfer takes about a second.
-ReplicaCluster::Options slow(std::uint64_t seed = 1) {
-    ReplicaCluster::Options slow = options(seed);
-    slow.transfer_bytes_per_second = std::uint64_t{1} << 20;
-    return slow;
-}
-
-std::string value_of(std::uint64_t number) {
-    return std::string(2000, static_cast<char>('a' + number % 26));
-}
-
-void write(ReplicaCluster& cluster, std::uint64_t from, std::uint64_t to) {
-    for (std::uint64_t i = from; i < to; ++i) {
-        cluster.put("key" + std::to_string(i % 300), value_of(i));
-        if (testing::Test::HasFailure()) return;
-    }
-}
-
-/// Two nodes that have gone on, and a third that is down, and too far behind for the log.
-struct Behind {
-    explicit Behind(ReplicaCluster::Options with) : cluster(std::move(with)) {
-        for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
-        write(cluster, 0, 20);
-        away = (cluster.leader() + 1) % 3;
-        EXPECT_TRUE(cluster.agree());
-        cluster.crash(away);
-        write(cluster, 20, 700);
-        // No memory of the old entries either.
-        for (std::size_t i = 0; i < 3; ++i) {
-            if (i == away) continue;
-            cluster.crash(i);
-            cluster.start(i);
-        }
-        const std::size_t leader = cluster.leader();
-        EXPECT_GT(cluster.node(leader).set().replica(a).group().raft().compacted().index,
-                  Index(25));
-    }
-    const SnapshotReceiver::Counters& received() {
-        return cluster.node(away).set().snapshot_receiver().counters();
-    }
-    SnapshotReceiver::Counters received_if_up() {
-        return cluster.up(away) ? received() : SnapshotReceiver::Counters{};
-    }
-    bool arriving(std::uint64_t bytes) {
-        return cluster.run_until([&] {
-            return cluster.up(away) &&
-                   cluster.node(away).set().snapshot_receiver().bytes_taken() >= bytes;
-        });
-    }
-    void expect_equal() {
-        ASSERT_TRUE(cluster.agree());
-        const std::uint64_t digest = cluster.node(away).set().store(a).digest();
-        EXPECT_EQ(cluster.node(cluster.leader()).set().store(a).digest(), digest);
-    }
-
-    ReplicaCluster cluster;
-    std::size_t away = 0;
-};
 
 TEST(SnapshotTransfer, AFollowerFarBehindIsInstalledAndGoesOn) {
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
@@ -163,30 +83,101 @@ TEST(SnapshotTransfer, AReceiverThatStopsLeavesNothing) {
     behind.expect_equal();
 }
 
-TEST(SnapshotTransfer, WhatIsReadWrongFromTheSendersDiskIsNotInstalled) {
+/// A bit of a frame in the middle has rotted: nothing is sent from there on, and the shard gets
+/// another snapshot, of what is in memory, without a write.
+TEST(SnapshotTransfer, WhatHasRottedOnTheSendersDiskIsNotSentAndAnotherIsTaken) {
     Behind behind(slow());
-    // A bit of a frame in the middle has rotted; the leader does not look at what it sends.
-    const std::size_t leader = behind.cluster.leader();
-    const NodeId id = ReplicaCluster::id(leader);
-    io::SimDisk& disk = behind.cluster.world.disk(id);
-    std::vector<std::string> damaged;
-    for (const std::string& name : disk.list("data/snapshots")) {
-        const std::string path = "data/snapshots/" + name;
-        if (!name.ends_with(".snap") || !disk.visible(path)) continue;
-        ASSERT_TRUE(disk.flip_bit(path, disk.visible(path)->size() * 8 / 2));
-        damaged.push_back(path);
+    std::size_t damaged = 0;
+    std::uint64_t size = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (i == behind.away) continue;
+        ReplicaSet& set = behind.cluster.node(i).set();
+        ASSERT_TRUE(set.take_snapshots());
+        ASSERT_TRUE(behind.cluster.run_until([&] {
+            const Index applied = set.replica(a).group().applied();
+            return set.replica(a).group().raft().compacted().index == applied;
+        }));
+        for (const std::string& name : behind.disk(i).list("data/snapshots")) {
+            const std::string path = "data/snapshots/" + name;
+            if (!name.ends_with(".snap") || !behind.disk(i).visible(path)) continue;
+            size = behind.disk(i).visible(path)->size();
+            ASSERT_TRUE(behind.disk(i).flip_bit(path, size * 8 / 2));
+            ++damaged;
+        }
     }
-    ASSERT_FALSE(damaged.empty());
+    ASSERT_GE(damaged, 2u);
     behind.cluster.start(behind.away);
-    ASSERT_TRUE(behind.cluster.run_until(
-        [&] { return behind.cluster.up(behind.away) && behind.received().failed >= 2; }));
-    EXPECT_EQ(behind.received().installed, 0u);
-    EXPECT_EQ(behind.cluster.node(behind.away).set().replica(a).group().applied(),
-              behind.cluster.node(behind.away).set().replica(a).group().raft().commit());
-    // The next one is a good one, of what is in memory.
-    write(behind.cluster, 700, 1400);
     behind.expect_equal();
-    EXPECT_GE(behind.received().installed, 1u);
+    EXPECT_EQ(behind.received().installed, 1u);
+    EXPECT_EQ(behind.sent().damaged, 1u);
+    EXPECT_TRUE(behind.cluster.run_until([&] { return behind.sent().sent == 1; }));
+    EXPECT_LT(behind.sent().bytes, 2 * size) << "it was sent again and again";
+    // It is a good one on the disk too.
+    const std::size_t leader = behind.cluster.leader();
+    behind.cluster.crash(leader);
+    behind.cluster.start(leader);
+    behind.expect_equal();
+}
+
+TEST(SnapshotTransfer, WhatCannotBeReadFromTheSendersDiskIsTakenAnew) {
+    Behind behind(slow());
+    io::SimFault fault;
+    fault.code = io::OpCode::read;
+    fault.path_part = ".snap";
+    fault.error = -EIO;
+    std::vector<std::size_t> faults;
+    for (std::size_t i = 0; i < 3; ++i) faults.push_back(behind.disk(i).add_fault(fault));
+    behind.cluster.start(behind.away);
+    behind.expect_equal();
+    std::uint64_t hits = 0;
+    for (std::size_t i = 0; i < 3; ++i) hits += behind.disk(i).fault(faults[i]).hits;
+    EXPECT_EQ(hits, 1u);
+    EXPECT_EQ(behind.sent().damaged, 1u);
+    EXPECT_EQ(behind.received().installed, 1u);
+}
+
+TEST(SnapshotTransfer, WhatIsDamagedOnTheWireComesAgainFromThere) {
+    Behind behind(slow());
+    behind.cluster.start(behind.away);
+    ASSERT_TRUE(behind.arriving(std::uint64_t{200} << 10));
+    const std::uint64_t size =
+        behind.cluster.node(behind.cluster.leader()).set().snapshot_facts().shards[0].bytes;
+    behind.cluster.world.network().flip_bit(ReplicaCluster::id(behind.cluster.leader()),
+                                            ReplicaCluster::id(behind.away), 50'000);
+    behind.expect_equal();
+    EXPECT_EQ(behind.received().failed, 1u);
+    EXPECT_EQ(behind.received().resumed, 1u);
+    EXPECT_EQ(behind.received().installed, 1u);
+    EXPECT_EQ(behind.received().bytes, size) << "no byte was taken twice";
+    EXPECT_EQ(behind.sent().damaged, 0u);
+}
+
+/// It is the same file, whoever reads it.
+TEST(SnapshotTransfer, ASenderThatRestartsGoesOnWhereTheReceiverIs) {
+    for (const io::Crash kind : io::all_crashes) {
+        SCOPED_TRACE(static_cast<int>(kind));
+        Behind behind(slow());
+        const std::size_t leader = behind.cluster.leader();
+        const std::size_t third = 3 - leader - behind.away;
+        behind.cluster.cut(third, true);  // it does not lead
+        behind.cluster.start(behind.away);
+        ASSERT_TRUE(behind.arriving(std::uint64_t{200} << 10));
+        const std::uint64_t size =
+            behind.cluster.node(leader).set().snapshot_facts().shards[0].bytes;
+        behind.cluster.crash(leader, kind);
+        behind.cluster.world.run_for(500ms);
+        const std::uint64_t there =
+            behind.cluster.node(behind.away).set().snapshot_receiver().bytes_taken();
+        ASSERT_GE(there, std::uint64_t{200} << 10);
+        behind.cluster.start(leader);
+        ASSERT_TRUE(behind.cluster.run_until([&] { return behind.received().installed == 1; }));
+        EXPECT_EQ(behind.received().resumed, 1u);
+        ASSERT_EQ(behind.cluster.leader(), leader);
+        EXPECT_EQ(behind.sent().resumed, 1u);
+        EXPECT_EQ(behind.sent().bytes, size - there);
+        behind.cluster.cut(third, false);
+        behind.expect_equal();
+    }
 }
 
 TEST(SnapshotTransfer, AFullDiskTakesItWhenThereIsRoom) {
@@ -239,6 +230,48 @@ TEST(SnapshotTransfer, ANewerSnapshotDuringATransferDoesNotDisturbIt) {
     EXPECT_EQ(behind.received().installed, 0u) << "it was over too early";
     behind.expect_equal();
     EXPECT_EQ(behind.received().failed, 0u);
+}
+
+/// What is freed in steps has holes meanwhile: not while it is being sent.
+TEST(SnapshotTransfer, ANewerSnapshotDuringATransferDoesNotDisturbABigOne) {
+    ReplicaCluster::Options big = slow();
+    big.segment_bytes = std::uint64_t{1} << 20;
+    big.transfer_bytes_per_second = std::uint64_t{4} << 20;
+    ReplicaCluster cluster(big);
+    for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+    const std::string big_value(32'000, 'x');
+    const auto put = [&](std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t i = from; i < to; ++i) {
+            cluster.put("key" + std::to_string(i % 250), big_value);
+            ASSERT_FALSE(testing::Test::HasFailure());
+        }
+    };
+    put(0, 5);
+    const std::size_t away = (cluster.leader() + 1) % 3;
+    cluster.crash(away);
+    put(5, 600);
+    ReplicaSet& set = cluster.node(cluster.leader()).set();
+    ASSERT_TRUE(set.take_snapshots());
+    ASSERT_TRUE(cluster.run_until(
+        [&] { return set.replica(a).group().raft().compacted().index > Index(500); }));
+    const SnapshotFacts::Shard before = set.snapshot_facts().shards[0];
+    ASSERT_GT(before.bytes, Snapshots::free_step);
+    cluster.start(away);
+    const auto receiver = [&]() -> const SnapshotReceiver& {
+        return cluster.node(away).set().snapshot_receiver();
+    };
+    ASSERT_TRUE(cluster.run_until([&] { return receiver().bytes_taken() > 0; }));
+    put(600, 602);
+    ASSERT_TRUE(set.take_snapshots());
+    ASSERT_TRUE(cluster.run_until(
+        [&] { return set.replica(a).group().raft().compacted().index > before.index; }));
+    EXPECT_EQ(receiver().counters().installed, 0u) << "it was over too early";
+    ASSERT_TRUE(cluster.agree());
+    EXPECT_EQ(receiver().counters().failed, 0u);
+    EXPECT_EQ(set.snapshot_sender().counters().damaged, 0u);
+    // The old one goes all the same, now that it is sent.
+    io::SimDisk& disk = cluster.world.disk(ReplicaCluster::id(cluster.leader()));
+    EXPECT_TRUE(cluster.run_until([&] { return disk.list("data/snapshots").size() == 1; }));
 }
 
 TEST(SnapshotTransfer, ASenderThatRestartsInTheMiddleIsTakenUpAgain) {
