@@ -45,12 +45,13 @@ struct Fetch {
     std::size_t bytes_max = 0;
 };
 
-/// `to` needs a snapshot: the log does not reach back far enough. `request` goes ahead of it on the
-/// connection that carries it; its position is filled in by the driver. Ends with
+/// `to` needs a snapshot: the log does not reach back far enough, or cannot be read. `request` goes
+/// ahead of it on the connection that carries it; its position is filled in by the driver. Ends with
 /// Raft::snapshot_sent().
 struct SnapshotSend {
     NodeId to;
     Message request;
+    Index covers;  ///< one that ends before it would leave `to` where it is
 };
 
 struct Effects {

@@ -1,5 +1,7 @@
 /// Snapshots in place of a log that does not reach back far enough (Raft dissertation, chapter 5).
 
+#include <algorithm>
+
 #include "consensus/core/raft.h"
 #include "proto/base/mutant.h"
 
@@ -7,10 +9,12 @@ namespace kv::consensus {
 
 void Raft::send_snapshot(Progress& follower, Effects& effects) {
     ++sequence_;
-    follower.begin_snapshot(sequence_, log_.compacted().index);
+    // Behind that the log has the entries; or it does not, when they could not be fetched.
+    const Index covers = std::max(log_.compacted().index, follower.next);
+    follower.begin_snapshot(sequence_, covers);
     // The driver fills in the position: that of the newest snapshot there is.
     effects.snapshots.push_back(
-        {follower.node, message(follower.node, SnapshotRequest{log_.compacted()})});
+        {follower.node, message(follower.node, SnapshotRequest{log_.compacted()}), covers});
 }
 
 void Raft::snapshot_sent(NodeId to, bool received, Instant now) {

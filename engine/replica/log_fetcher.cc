@@ -119,10 +119,13 @@ io::Task<void> LogFetcher::serve(Asked asked) {
         ++counters_.reads;
         const Status read = co_await reader_.read(found->place, collector);
         if (stopping_) co_return;
-        if (!read && read.error().code != Errc::not_found) {
+        std::uint64_t passed_over = 0;
+        if (!read && read.error().code != Errc::not_found &&
+            log_rate_.allow(reactor_.now(), passed_over)) {
             log::warn("entries for a follower cannot be read from the log, a snapshot will do",
                       log::field("shard", asked.shard.value()),
-                      log::field("error", read.error().text()));
+                      log::field("error", read.error().text()),
+                      log::field("passed_over", passed_over));
         }
         entries = collector.entries();
     }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <string>
 
+#include "consensus/drive/log_rate.h"
 #include "engine/replica/log_index.h"
 #include "engine/replica/replica.h"
 #include "engine/wal/reader.h"
@@ -59,6 +60,7 @@ private:
     std::deque<Asked> queue_;
     io::Event wake_;
     io::Event ended_;
+    consensus::LogRate log_rate_;
     bool started_ = false;
     bool stopping_ = false;
     Counters counters_;

@@ -65,6 +65,7 @@ io::Task<void> SnapshotSender::serve(Asked asked) {
         co_await await_fresh(asked.shard);
         file = snapshots_.newest(asked.shard);
     }
+    if (file && file->position.index < asked.send.covers) file.reset();
     Status status;
     if (file && routes_ != nullptr && !stopping_) {
         const std::uint64_t before = counters_.bytes;
@@ -74,7 +75,7 @@ io::Task<void> SnapshotSender::serve(Asked asked) {
         snapshots_.let_go(asked.shard, status ? answer_within : after_failure);
     } else {
         snapshots_.ask(asked.shard);
-        status = fail(Errc::not_found, "there is none yet");
+        status = fail(Errc::not_found, "there is none yet that reaches far enough");
     }
     if (status) {
         ++counters_.sent;

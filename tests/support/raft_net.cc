@@ -393,6 +393,12 @@ void RaftNet::carry_out(Node& node) {
     effects.clear();
     for (const SnapshotSend& send_one : sends) {
         Message request = send_one.request;
+        // The next one will do; the group asks again when this is given up.
+        if (node.snapshot.position.index < send_one.covers) {
+            input(node,
+                  [&](Raft& raft, Effects&) { raft.snapshot_sent(send_one.to, false, now_); });
+            continue;
+        }
         std::get<SnapshotRequest>(request.body).position = node.snapshot.position;
         send(node, std::move(request));
     }

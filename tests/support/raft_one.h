@@ -28,12 +28,21 @@ inline LogPosition at(std::uint64_t term, std::uint64_t index) {
 
 class RaftOne {
 public:
-    explicit RaftOne(const Configuration& configuration = configuration_of({1, 1, 1}))
-        : raft_(options()) {
+    static RaftOptions default_options() {
+        RaftOptions options;
+        options.group = GroupId(7);
+        options.self = NodeId(1);
+        options.boot = 3;
+        options.seed = 1;
+        return options;
+    }
+    explicit RaftOne(const Configuration& configuration = configuration_of({1, 1, 1}),
+                     RaftOptions options = default_options())
+        : raft_(options) {
         start(configuration);
     }
     /// Starts from a snapshot, with an empty log behind it.
-    RaftOne(LogPosition snapshot, const Configuration& configuration) : raft_(options()) {
+    RaftOne(LogPosition snapshot, const Configuration& configuration) : raft_(default_options()) {
         raft_.restore(snapshot, 0, configuration);
         start(configuration);
     }
@@ -45,6 +54,7 @@ public:
     std::vector<Message> sent;  ///< since the last forget(); entries are not to be looked at
     std::vector<ReadReady> reads;
     std::vector<SnapshotSend> snapshots;
+    std::vector<Fetch> fetches;
     std::optional<Message> offered;
     std::optional<LogPosition> reset;  ///< the newest that was handed over
     std::vector<LogPosition> written;  ///< all entries that were handed over
@@ -95,6 +105,7 @@ public:
         sent.insert(sent.end(), effects.messages.begin(), effects.messages.end());
         reads.insert(reads.end(), effects.reads.begin(), effects.reads.end());
         snapshots.insert(snapshots.end(), effects.snapshots.begin(), effects.snapshots.end());
+        fetches.insert(fetches.end(), effects.fetches.begin(), effects.fetches.end());
         if (effects.receive_snapshot) offered = effects.receive_snapshot;
         if (effects.reset) reset = effects.reset;
         if (effects.contradicted) ++contradictions;
@@ -174,14 +185,6 @@ public:
     }
 
 private:
-    static RaftOptions options() {
-        RaftOptions options;
-        options.group = GroupId(7);
-        options.self = NodeId(1);
-        options.boot = 3;
-        options.seed = 1;
-        return options;
-    }
     void start(const Configuration& configuration) {
         input([&](Effects& effects) {
             if (!raft_.start(configuration, now, effects)) fault = "does not start";

@@ -240,6 +240,43 @@ TEST(LogFetch, ALeaderThatWasRestartedKnowsItsLog) {
     EXPECT_EQ(cluster.get(away, "key99"), value_of(899));
 }
 
+/// An entry behind the newest snapshot has rotted on the leader's disk: the follower gets another
+/// snapshot, that has it. With the one that is there it would ask for the same entry for ever.
+TEST(LogFetch, WhatCannotBeReadComesInANewSnapshot) {
+    ReplicaCluster cluster({.segment_bytes = std::uint64_t{256} << 10, .follower_cache_bytes = 0});
+    for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+    write(cluster, 0, 10);
+    const std::size_t away = (cluster.leader() + 1) % 3;
+    ASSERT_TRUE(cluster.agree());
+    cluster.crash(away);
+    write(cluster, 10, 20);
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (i == away) continue;
+        ASSERT_TRUE(cluster.node(i).set().take_snapshots());
+    }
+    write(cluster, 20, 300);
+    const Index last = cluster.node(cluster.leader()).set().replica(a).group().applied();
+    for (std::size_t i = 0; i < 3; ++i) {
+        if (i == away) continue;
+        ReplicaNode& node = cluster.node(i);
+        ASSERT_LT(node.set().replica(a).group().raft().compacted().index, Index(60));
+        const wal::Wal& log = node.set().log();
+        const SegmentSeq middle((log.first_segment().value() + log.current_segment().value()) / 2);
+        io::SimDisk& disk = cluster.world.disk(ReplicaCluster::id(i));
+        const std::string path = *log.file_of(middle);
+        ASSERT_TRUE(disk.flip_bit(path, disk.visible(path)->size() * 8 / 2));
+    }
+    cluster.start(away);
+    ASSERT_TRUE(cluster.run_until([&] {
+        return cluster.node(away).opened().has_value() &&
+               cluster.node(away).set().replica(a).group().applied() >= last;
+    }));
+    EXPECT_TRUE(cluster.agree());
+    // The one that was there, and the one that has what cannot be read.
+    EXPECT_EQ(cluster.node(away).set().snapshot_receiver().counters().installed, 2u);
+    EXPECT_EQ(cluster.get(away, "key99"), value_of(299));
+}
+
 /// The bound is one of the core: what a follower misses beyond its share is read from the disk.
 TEST(LogFetch, WhatIsKeptInMemoryForFollowersIsSharedByTheGroupsOfACore) {
     ReplicaCluster cluster({.shards = 8, .follower_cache_bytes = std::size_t{512} << 10});

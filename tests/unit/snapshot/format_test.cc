@@ -44,6 +44,58 @@ TEST(SnapshotFormat, AFrameLooksAsItIsDescribed) {
     EXPECT_EQ(load_le<std::uint64_t>(file.data() + 4 * 4096 + 24), 13659076620124060505ull);
 }
 
+/// Whoever hands frames on begins anywhere among them, and has no part of one.
+TEST(FrameCheck, TakesWholeFramesFromAnyOfThemOn) {
+    const std::string file = small_file();
+    for (std::size_t from = 0; from < file.size(); from += io::block_bytes) {
+        for (std::size_t bytes = 0; bytes <= file.size() - from; bytes += 512) {
+            FrameCheck check(store_one, group_seven, from);
+            const auto taken = check.take(as_bytes(std::string_view(file).substr(from, bytes)));
+            if (bytes == 0) {
+                EXPECT_EQ(taken.value_or(99), 0u);
+            } else if (bytes < io::block_bytes) {
+                ASSERT_FALSE(taken.has_value());
+                EXPECT_EQ(taken.error().code, Errc::truncated);
+                EXPECT_EQ(check.offset(), from);
+            } else {
+                EXPECT_EQ(taken.value_or(99), bytes / io::block_bytes * io::block_bytes);
+                EXPECT_EQ(check.offset(), from + *taken);
+            }
+        }
+    }
+}
+
+TEST(FrameCheck, SeesEveryFlippedBitAndSaysWhere) {
+    const std::string file = small_file();
+    for (const std::size_t from : {std::size_t{0}, io::block_bytes}) {
+        std::string changed = file;
+        for (std::size_t bit = 8 * from; bit < 8 * file.size(); bit += 3) {
+            const char mask = static_cast<char>(1 << bit % 8);
+            changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ mask);
+            FrameCheck check(store_one, group_seven, from);
+            Status status;
+            while (status && check.offset() < changed.size()) {
+                const auto taken =
+                    check.take(as_bytes(std::string_view(changed).substr(check.offset())));
+                if (!taken) status = fail(taken.error());
+            }
+            ASSERT_FALSE(status.has_value()) << "bit " << bit;
+            EXPECT_EQ(check.offset(), bit / 8 / io::block_bytes * io::block_bytes);
+            changed[bit / 8] = file[bit / 8];
+        }
+    }
+}
+
+/// A frame of another file, or of another place, is none of this one.
+TEST(FrameCheck, BelievesAFrameAtItsPlaceOnly) {
+    const std::string file = small_file();
+    const std::string_view second = std::string_view(file).substr(io::block_bytes);
+    EXPECT_TRUE(FrameCheck(store_one, group_seven, io::block_bytes).take(as_bytes(second)));
+    EXPECT_FALSE(FrameCheck(store_one, group_seven, 2 * io::block_bytes).take(as_bytes(second)));
+    EXPECT_FALSE(FrameCheck(store_two, group_seven, io::block_bytes).take(as_bytes(second)));
+    EXPECT_FALSE(FrameCheck(store_one, group_seven, 0).take(as_bytes(second)));
+}
+
 TEST(SnapshotFormat, EveryFlippedBitIsSeen) {
     const std::string file = small_file();
     std::string changed = file;

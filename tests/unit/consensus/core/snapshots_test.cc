@@ -121,6 +121,37 @@ TEST(Snapshots, ASnapshotOfADeposedLeaderIsInstalledWithoutAnAnswer) {
     EXPECT_EQ(one->commit(), Index(9));
 }
 
+/// What cannot be fetched must be in the snapshot: another one would be answered at once, and the
+/// same entries would be fetched again, for ever.
+TEST(Snapshots, WhatCannotBeFetchedIsToBeCovered) {
+    RaftOptions options = RaftOne::default_options();
+    options.cached_bytes_max = 0;
+    RaftOne one(three, options);
+    one.lead();
+    const NodeId away(3);
+    for (int i = 0; i < 5; ++i) {
+        one.propose();
+        for (const Message& request : one.take<AppendRequest>()) {
+            if (request.to != away) one.acknowledge(request);
+        }
+    }
+    ASSERT_EQ(one->commit(), Index(7));
+    one.input([&](Effects&) { one->applied(Index(7)); });
+    one.input([&](Effects&) { one->disconnected(away); });
+    ASSERT_EQ(one.fetches.size(), 1u);
+    EXPECT_EQ(one.fetches[0].first, Index(3));
+    one.input(
+        [&](Effects& effects) { one->fetched(away, one.fetches[0].number, {}, one.now, effects); });
+    ASSERT_EQ(one.snapshots.size(), 1u);
+    EXPECT_EQ(one.snapshots[0].covers, Index(3));
+    one.answer(one.snapshots[0].request, AppendReply{false, Index(2), {}});
+    EXPECT_EQ(one.fetches.size(), 1u) << "it has not helped";
+    one.answer(one.snapshots[0].request, AppendReply{false, Index(5), {}});
+    ASSERT_EQ(one.fetches.size(), 2u);
+    EXPECT_EQ(one.fetches[1].first, Index(6));
+    EXPECT_EQ(one.fault, "");
+}
+
 /// R26: a transfer that failed is tried again, one that was answered is over.
 TEST(Snapshots, AFailedTransferIsTriedAgain) {
     RaftOne one(at(2, 9), three);
