@@ -46,7 +46,7 @@ struct Fetch {
 };
 
 /// `to` needs a snapshot: the log does not reach back far enough, or cannot be read. `request` goes
-/// ahead of it on the connection that carries it; its position is filled in by the driver. Ends with
+/// ahead of it on the connection that carries it; the driver fills in its position. Ends with
 /// Raft::snapshot_sent().
 struct SnapshotSend {
     NodeId to;

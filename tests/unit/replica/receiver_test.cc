@@ -43,7 +43,8 @@ public:
 private:
     static io::Task<void> connect(Try* one, ShardId shard, std::uint16_t shards) {
         const consensus::PeerAddress peer{NodeId(1), *io::parse_endpoint("10.0.0.1", 7000)};
-        one->connected = co_await one->link->connect(peer, shard, shards);
+        Status connected = co_await one->link->connect(peer, shard, shards);
+        one->connected.emplace(std::move(connected));
     }
     static io::Task<void> send_all(Try* one, std::string frames) {
         const Status sent = co_await one->link->send(std::move(frames));
