@@ -1,7 +1,7 @@
 /// The log behind a snapshot that is being sent is there when it has arrived: a follower catches up
 /// while clients go on writing.
 
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "tests/unit/replica/behind.h"
 
@@ -12,6 +12,7 @@ struct Case {
     const char* name;
     std::uint64_t wal_bytes_max;
     std::uint64_t writes_per_second;  ///< of 2 KB
+    std::uint64_t due_entries = 0;    ///< a snapshot is due
 };
 
 /// Writes go on at a steady rate, whatever becomes of the follower.
@@ -53,6 +54,7 @@ TEST_P(CatchingUp, UnderSteadyWritesThatAreSlowerThanTheTransfer) {
         behind_number = 700;
         ReplicaCluster::Options options = slow(seed);
         options.wal_bytes_max = GetParam().wal_bytes_max;
+        options.limits.entries = GetParam().due_entries;
         options.follower_cache_bytes = 0;
         Behind behind(options);
         // The last snapshot is not of today when the follower comes.
@@ -60,7 +62,7 @@ TEST_P(CatchingUp, UnderSteadyWritesThatAreSlowerThanTheTransfer) {
         behind.cluster.start(behind.away);
         EXPECT_TRUE(write_steadily(behind, 20s, [&] { return caught_up(behind); }));
         EXPECT_TRUE(caught_up(behind));
-        EXPECT_LE(behind.received_if_up().installed, 2u);
+        EXPECT_EQ(behind.received_if_up().installed, 1u);
         // And it stays so.
         const std::uint64_t installed = behind.received_if_up().installed;
         EXPECT_TRUE(write_steadily(behind, 5s, [] { return false; }));
@@ -75,8 +77,50 @@ TEST_P(CatchingUp, UnderSteadyWritesThatAreSlowerThanTheTransfer) {
 INSTANTIATE_TEST_SUITE_P(Logs, CatchingUp,
                          testing::Values(Case{"Derived", 0, 400},
                                          Case{"Short", std::uint64_t{1} << 20, 200},
-                                         Case{"ShorterThanTheData", std::uint64_t{512} << 10, 100}),
+                                         Case{"ShorterThanTheData", std::uint64_t{512} << 10, 100},
+                                         Case{"OftenDue", 0, 100, 40}),
                          [](const auto& one) { return std::string(one.param.name); });
+
+/// The log is as long as it may be before a snapshot is due, and a follower is reading it.
+TEST(CatchingUpAtLast, ASnapshotThatIsDueWaitsForAFollowerThatReadsTheLog) {
+    ReplicaCluster::Options options = slow();
+    options.limits = {.log_bytes = std::uint64_t{1} << 30, .entries = 1600};
+    options.follower_cache_bytes = 0;
+    options.segment_bytes = std::uint64_t{1} << 20;
+    ReplicaCluster cluster(options);
+    for (std::size_t i = 0; i < 3; ++i) cluster.start(i);
+    write(cluster, 0, 20);
+    const std::size_t leader = cluster.leader();
+    const std::size_t away = (leader + 1) % 3;
+    cluster.crash(away);
+    write(cluster, 20, 1500);
+    cluster.world.disk(ReplicaCluster::id(away)).knobs().slow.mean = 40ms;
+    cluster.start(away);
+    ReplicaSet& set = cluster.node(leader).set();
+    const auto has = [&](Index index) {
+        const consensus::Raft& raft = set.replica(a).group().raft();
+        return std::ranges::any_of(raft.followers(), [&](const consensus::Progress& follower) {
+            return follower.node == ReplicaCluster::id(away) && follower.match > index;
+        });
+    };
+    ASSERT_TRUE(cluster.run_until([&] { return has(Index(50)); }));
+    std::uint64_t number = 1500;
+    for (; number < 8000 && !has(Index(1500)); ++number) {
+        cluster.try_put(leader, "key" + std::to_string(number % 300), value_of(number));
+        cluster.world.run_for(1ms);
+    }
+    ASSERT_TRUE(has(Index(1500)));
+    EXPECT_GT(number, 1750u) << "none became due meanwhile";
+    EXPECT_EQ(cluster.node(away).set().snapshot_receiver().counters().installed, 0u);
+    EXPECT_GT(set.fetcher().counters().entries, 1000u);
+    cluster.world.disk(ReplicaCluster::id(away)).knobs().slow = {};
+    EXPECT_TRUE(cluster.agree());
+    // It waits no more.
+    EXPECT_TRUE(cluster.run_until([&] {
+        cluster.try_put(leader, "key", "value");
+        return set.replica(a).group().raft().compacted().index > Index(1600);
+    }));
+}
 
 /// A crash between a mark and the release that goes with it: or a log that is full stays so.
 TEST(LogRelease, WhatAMarkMadeNeedlessGoesAtTheNextStartToo) {
