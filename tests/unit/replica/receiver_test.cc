@@ -1,6 +1,5 @@
 /// Who may send a snapshot to a node, when several want to: connections that a test makes by hand.
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "proto/base/log.h"
