@@ -153,6 +153,7 @@ public:
     std::span<const Progress> followers() const noexcept { return followers_; }
     /// The newest term and vote that are durable.
     const HardState& durable_state() const noexcept { return durable_state_; }
+    bool disk_stalled() const noexcept { return stalled_; }  ///< as set_disk_stalled() was told
     const RaftOptions& options() const noexcept { return options_; }
 
 private:

@@ -62,6 +62,8 @@ public:
     void heal();
     /// Nothing cuts this direction.
     bool flows(NodeId from, NodeId to) { return line(from, to).cut == SimCut::none; }
+    /// So far, also those that were mended.
+    std::uint32_t cuts_made() const noexcept { return cuts_made_; }
 
     /// Breaks every connection between the two.
     void reset_connections(NodeId a, NodeId b);

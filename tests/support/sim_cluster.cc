@@ -12,6 +12,8 @@ namespace kv::sim {
 namespace {
 
 constexpr Duration check_period = 100ms;  // of what is not looked at after each event
+/// Beyond what a leader may be silent: what its kernel had, and stalls.
+constexpr Duration silence_max = 2s;
 
 std::string address_of(NodeId node) {
     return fmt::format("10.0.0.{}", node.value());
@@ -65,8 +67,10 @@ SimCluster::SimCluster(ClusterOptions options)
       options_(std::move(options)),
       nodes_(make_nodes(options_.nodes)),
       clients_(with_nodes(world, options_), client_node),
+      books_(nodes_.size(), options_.config.raft.election_timeout),
       durability_(nodes_, logs_, [this](NodeId node) { refresh(node); }),
-      liveness_(options_.shards, 1h) {
+      liveness_(options_.shards, 1h),
+      silence_(options_.config.raft.election_timeout * 2 + silence_max) {
     log::set_level(log::Level::off);
     for (const NodeId node : nodes_) houses_[node].cores = options_.cores;
 }
@@ -169,6 +173,7 @@ void SimCluster::replace_disk(NodeId id) {
     world.wipe_disk(id);
     world.disk(id).make_directory("kv");
     logs_[id].forget();
+    keeper_.forget(id);
     houses_.at(id).wiped = true;
     note(fmt::format("n{} has an empty disk", id.value()));
 }
@@ -300,6 +305,7 @@ void SimCluster::refresh(NodeId node) {
 void SimCluster::on_sent(NodeId id, const Message& message) {
     ++counters_.messages;
     if (on_message) on_message(id, message);
+    judge(id, message);
     const auto* const reply = std::get_if<AppendReply>(&message.body);
     Term match_term;
     if (reply != nullptr && !reply->rejected) {
@@ -313,6 +319,25 @@ void SimCluster::on_sent(NodeId id, const Message& message) {
     refresh(id);
     if (auto wrong = broken_promise(message, match_term, logs_[id]))
         complain("persist before send", std::move(*wrong));
+}
+
+/// What is said, by the books and, of a follower's log, by its disk.
+void SimCluster::judge(NodeId id, const Message& message) {
+    const House& house = houses_.at(id);
+    const ShardId shard(static_cast<std::uint16_t>(message.group.value() - 1));
+    const Seen& before = house.seen[shard.value()];
+    const consensus::Raft& group = raft(house, shard);
+    const GroupFacts now = facts(id, house, shard);
+    const Speaker speaker{now, before.role, before.last, before.stalled || group.disk_stalled()};
+    if (auto wrong = books_.said(message, speaker, world.now()))
+        complain("message", std::move(*wrong));
+    if (now.role != consensus::Role::leader || houses_.at(message.to).wiped) return;
+    for (const consensus::Progress& follower : group.followers()) {
+        if (follower.node != message.to || follower.match <= now.compacted) continue;
+        const LogPosition match{group.term_at(follower.match), follower.match};
+        if (auto wrong = durability_.matched(message.to, message.group, match))
+            complain("durability", std::move(*wrong));
+    }
 }
 
 void SimCluster::look_for_start(NodeId id, House& house) {
@@ -367,8 +392,9 @@ void SimCluster::look_at(NodeId id, House& house) {
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         const ShardId shard(i);
         const consensus::Raft& group = raft(house, shard);
-        const Seen now{group.role(),   group.term(),          group.vote(),
-                       group.commit(), group.applied_index(), group.last()};
+        const Seen now{group.role(),          group.term(),          group.vote(),
+                       group.commit(),        group.applied_index(), group.last(),
+                       group.durable().index, group.disk_stalled()};
         Seen& seen = house.seen[i];
         if (now == seen) continue;
         if (now.role != seen.role &&
@@ -376,11 +402,16 @@ void SimCluster::look_at(NodeId id, House& house) {
             note(fmt::format("n{} {} shard {} in term {}", id.value(), name_of(now.role), i,
                              now.term.value()));
         }
+        const GroupFacts found = facts(id, house, shard);
+        const bool leads = now.role == consensus::Role::leader;
+        if (leads && (seen.role != now.role || seen.term != now.term)) {
+            if (auto wrong = books_.elected(found)) complain("votes", std::move(*wrong));
+        }
         seen = now;
         const GroupId number = group.options().group;
         const Index before = invariants_.committed(number).index;
-        if (auto wrong = invariants_.observe(facts(id, house, shard)))
-            complain("raft", std::move(*wrong));
+        if (auto wrong = invariants_.observe(found)) complain("raft", std::move(*wrong));
+        if (auto wrong = keeper_.observe(found)) complain("log", std::move(*wrong));
         const Index after = invariants_.committed(number).index;
         for (Index index = before.next(); index <= after; index = index.next()) {
             const Term term = invariants_.term_of_committed(number, index);
@@ -422,9 +453,11 @@ GroupFacts SimCluster::facts(NodeId id, const House& house, ShardId shard) const
     facts.role = group->role();
     facts.term = group->term();
     facts.vote = group->vote();
+    facts.leader = group->leader();
     facts.commit = group->commit();
     facts.applied = group->applied_index();
     facts.compacted = group->compacted().index;
+    facts.durable = group->durable().index;
     facts.last = group->last();
     facts.term_at = [group](Index index) { return group->term_at(index); };
     const Store* const store = &house.node->store(shard);
@@ -506,8 +539,27 @@ void SimCluster::watch(FaultPlayer* player, Duration limit) {
     liveness_ = Liveness(options_.shards, limit);
 }
 
+void SimCluster::look_for_silence() {
+    const Instant now = world.now();
+    // A cut that has come and gone meanwhile may have let something through.
+    const bool changed = std::exchange(cuts_, world.network().cuts_made()) != cuts_;
+    for (const auto& [id, house] : houses_) {
+        std::size_t audible = 1;
+        for (const NodeId other : nodes_)
+            audible += other != id && world.network().flows(other, id) ? 1 : 0;
+        const bool lives = house.ready && !house.process->dead() && !world.paused(id);
+        if (changed || audible > nodes_.size() / 2 || !lives) silence_.heard(id, now);
+        for (std::uint16_t i = 0; lives && i < options_.shards; ++i) {
+            if (raft(house, ShardId(i)).role() != consensus::Role::leader) continue;
+            if (auto wrong = silence_.leads(id, ShardId(i), now))
+                complain("check-quorum", std::move(*wrong));
+        }
+    }
+}
+
 void SimCluster::look_at_liveness() {
     check_logs();
+    look_for_silence();
     if (player_ == nullptr) return;
     const auto majority = player_->majority();
     const Instant now = world.now();

@@ -20,7 +20,10 @@
 #include "tests/support/oracles/ack_durability.h"
 #include "tests/support/oracles/durable_log.h"
 #include "tests/support/oracles/liveness.h"
+#include "tests/support/oracles/log_keeper.h"
+#include "tests/support/oracles/message_books.h"
 #include "tests/support/oracles/raft_invariants.h"
+#include "tests/support/oracles/silence.h"
 
 namespace kv::sim {
 
@@ -141,6 +144,8 @@ private:
         Index commit;
         Index applied;
         LogPosition last;
+        Index durable;
+        bool stalled = false;
         bool operator==(const Seen&) const = default;
     };
     /// Sees what a core of a node says to the others, before it leaves.
@@ -176,6 +181,8 @@ private:
     void look_at(NodeId id, House& house);
     void look_for_start(NodeId id, House& house);
     void look_at_liveness();
+    void look_for_silence();
+    void judge(NodeId id, const Message& message);
     static ReplicaSet& replicas(const House& house, ShardId shard);
     static const consensus::Raft& raft(const House& house, ShardId shard);
     /// What each node holds of the groups, a line each, among the events.
@@ -190,9 +197,13 @@ private:
     std::map<NodeId, House> houses_;
     std::map<NodeId, DurableLog> logs_;
     RaftInvariants invariants_;
+    LogKeeper keeper_;
+    MessageBooks books_;
     AckDurability durability_;
     Liveness liveness_;
     FaultPlayer* player_ = nullptr;
+    Silence silence_;
+    std::uint32_t cuts_ = 0;  ///< that had been made at the last look
     Instant next_check_{};
     std::optional<Wrong> wrong_;
     std::deque<std::string> events_;

@@ -37,4 +37,20 @@ std::optional<std::string> AckDurability::committed(GroupId group, LogPosition p
         group.value(), position.index.value(), position.term.value());
 }
 
+std::optional<std::string> AckDurability::matched(NodeId node, GroupId group,
+                                                  LogPosition position) {
+    LogPosition& known = matched_[{node, group}];
+    if (known == position) return std::nullopt;
+    DurableLog& log = logs_[node];
+    if (!log.holds(group, position)) refresh_(node);
+    if (!log.holds(group, position)) {
+        return fmt::format(
+            "group {}: a leader counts entry {} of term {} as stored by n{}, whose "
+            "disk does not hold it",
+            group.value(), position.index.value(), position.term.value(), node.value());
+    }
+    known = position;
+    return std::nullopt;
+}
+
 }  // namespace kv::sim

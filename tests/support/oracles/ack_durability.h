@@ -26,12 +26,15 @@ public:
     std::optional<std::string> acknowledged(std::string_view key, std::string_view value);
     /// A node holds this entry for committed.
     std::optional<std::string> committed(GroupId group, LogPosition position);
+    /// A leader holds this entry, its own, for stored by that node.
+    std::optional<std::string> matched(NodeId node, GroupId group, LogPosition position);
     std::uint64_t checks() const noexcept { return checks_; }
 
 private:
     bool majority(const std::function<bool(const DurableLog&)>& holds);
 
     const io::SimNodes& nodes_;
+    std::map<std::pair<NodeId, GroupId>, LogPosition> matched_;  ///< the last that was there
     std::map<NodeId, DurableLog>& logs_;
     std::function<void(NodeId)> refresh_;
     std::uint64_t checks_ = 0;

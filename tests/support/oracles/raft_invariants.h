@@ -35,9 +35,11 @@ struct GroupFacts {
     consensus::Role role = consensus::Role::follower;
     Term term;
     NodeId vote;
+    NodeId leader;  ///< 0: none known
     Index commit;
     Index applied;
     Index compacted;
+    Index durable;
     LogPosition last;
     std::function<Term(Index)> term_at;     ///< from `compacted` to `last`
     std::function<std::uint64_t()> digest;  ///< of the store

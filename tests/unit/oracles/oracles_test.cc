@@ -6,8 +6,11 @@
 #include "proto/command_codec.h"
 #include "tests/support/oracles/ack_durability.h"
 #include "tests/support/oracles/liveness.h"
+#include "tests/support/oracles/log_keeper.h"
+#include "tests/support/oracles/message_books.h"
 #include "tests/support/oracles/persist_before_send.h"
 #include "tests/support/oracles/raft_invariants.h"
+#include "tests/support/oracles/silence.h"
 
 namespace kv::sim {
 namespace {
@@ -136,6 +139,17 @@ TEST(Liveness, NoLeaderForTooLongWithAHealthyMajority) {
     EXPECT_NE(oracle.check(begin + 1s, begin + 11s), std::nullopt);
 }
 
+TEST(Silence, ALeaderThatHearsNoMajorityLeadsNoMore) {
+    Silence oracle(2s);
+    const Instant begin{};
+    EXPECT_EQ(oracle.leads(n1, ShardId(0), begin), std::nullopt);
+    oracle.heard(n1, begin);
+    oracle.heard(n2, begin + 2s);
+    EXPECT_EQ(oracle.leads(n1, ShardId(0), begin + 2s), std::nullopt);
+    EXPECT_NE(oracle.leads(n1, ShardId(0), begin + 3s), std::nullopt);
+    EXPECT_EQ(oracle.leads(n2, ShardId(0), begin + 3s), std::nullopt);
+}
+
 // What a disk holds, record by record.
 
 void take(DurableLog& log, wal::RecordKind kind, std::string_view payload) {
@@ -221,6 +235,192 @@ Message message(MessageBody body, std::uint64_t term) {
     out.term = Term(term);
     out.body = std::move(body);
     return out;
+}
+
+TEST(AckDurability, WhatALeaderCountsIsOnTheDisk) {
+    const io::SimNodes nodes{n1, n2, n3};
+    std::map<NodeId, DurableLog> logs;
+    AckDurability oracle(nodes, logs, [](NodeId) {});
+    EXPECT_NE(oracle.matched(n2, group, {Term(1), Index(2)}), std::nullopt);
+    take_put(logs[n2], 1, 2, "v");
+    EXPECT_EQ(oracle.matched(n2, group, {Term(1), Index(2)}), std::nullopt);
+    EXPECT_NE(oracle.matched(n2, group, {Term(2), Index(2)}), std::nullopt);
+    EXPECT_NE(oracle.matched(n3, group, {Term(1), Index(2)}), std::nullopt);
+}
+
+// What stays in a log.
+
+/// The same, of which so much is durable, from `compacted` on.
+GroupFacts log_of(std::vector<std::uint64_t> log, std::uint64_t durable,
+                  std::uint64_t compacted = 0, std::uint64_t life = 1) {
+    GroupFacts out = facts(n1, Role::follower, 9, std::move(log), 0);
+    out.durable = Index(durable);
+    out.compacted = Index(compacted);
+    out.life = life;
+    return out;
+}
+
+TEST(LogKeeper, EntriesGoOnlyWhereOthersTakeTheirPlace) {
+    LogKeeper oracle;
+    EXPECT_EQ(oracle.observe(log_of({1, 1, 2}, 3)), std::nullopt);
+    EXPECT_EQ(oracle.observe(log_of({1, 1, 2, 2, 2}, 3)), std::nullopt);
+    EXPECT_EQ(oracle.observe(log_of({1, 1, 3}, 2)), std::nullopt);
+    EXPECT_EQ(oracle.observe(log_of({1, 1, 3, 3}, 4)), std::nullopt);
+    EXPECT_NE(oracle.observe(log_of({1, 1, 3}, 3)), std::nullopt);
+    EXPECT_NE(oracle.observe(log_of({1, 1}, 2)), std::nullopt);
+    EXPECT_NE(oracle.observe(log_of({}, 0)), std::nullopt);
+}
+
+TEST(LogKeeper, AStartHasWhatWasDurable) {
+    for (const auto& [terms, good] :
+         std::vector<std::pair<std::vector<std::uint64_t>, bool>>{{{1, 1, 2, 2}, true},
+                                                                  {{1, 1, 2}, true},
+                                                                  {{1, 1, 2, 3}, true},
+                                                                  {{1, 1, 3}, true},
+                                                                  {{1, 1}, false},
+                                                                  {{}, false}}) {
+        LogKeeper oracle;
+        EXPECT_EQ(oracle.observe(log_of({1, 1, 2, 2}, 3)), std::nullopt);
+        EXPECT_EQ(oracle.observe(log_of(terms, terms.size(), 0, 2)).has_value(), !good);
+        oracle.forget(n1);
+        EXPECT_EQ(oracle.observe(log_of({}, 0, 0, 3)), std::nullopt);
+    }
+}
+
+TEST(LogKeeper, ASnapshotCoversTheLogOrContradictsIt) {
+    const auto after = [](std::vector<std::uint64_t> log, std::uint64_t compacted) {
+        LogKeeper oracle;
+        EXPECT_EQ(oracle.observe(log_of({1, 1, 2, 2, 2}, 5)), std::nullopt);
+        const std::uint64_t durable = log.size();
+        return oracle.observe(log_of(std::move(log), durable, compacted));
+    };
+    EXPECT_EQ(after({1, 1, 2, 2, 2}, 3), std::nullopt);
+    EXPECT_EQ(after({1, 1, 2, 2, 2}, 5), std::nullopt);
+    EXPECT_EQ(after({1, 1, 2, 2, 2, 3, 3}, 7), std::nullopt);
+    EXPECT_EQ(after({1, 1, 3}, 3), std::nullopt);        // of another history
+    EXPECT_EQ(after({1, 1, 3, 3}, 3), std::nullopt);     // which goes on
+    EXPECT_NE(after({1, 1, 2}, 3), std::nullopt);        // the log went on from there
+    EXPECT_NE(after({1, 1, 3, 2, 2}, 3), std::nullopt);  // it did not
+}
+
+// What nodes say to each other.
+
+struct Talk {
+    MessageBooks books{3, 300ms};
+    Instant now{};
+    std::uint64_t sequence = 0;
+
+    static Message make(NodeId from, NodeId to, std::uint64_t term, MessageBody body,
+                        std::uint64_t sequence) {
+        return {group, from, to, Term(term), 0, sequence, std::move(body)};
+    }
+    std::optional<std::string> ask(const GroupFacts& sender, NodeId to, std::uint64_t term,
+                                   MessageBody body) {
+        const Speaker speaker{sender, sender.role, sender.last};
+        return books.said(make(sender.node, to, term, std::move(body), ++sequence), speaker, now);
+    }
+    /// To what was asked last.
+    std::optional<std::string> answer(const GroupFacts& sender, NodeId to, std::uint64_t term,
+                                      MessageBody body, bool stalled = false) {
+        const Speaker speaker{sender, sender.role, sender.last, stalled};
+        return books.said(make(sender.node, to, term, std::move(body), sequence), speaker, now);
+    }
+};
+
+std::string entry_of(std::uint64_t term, std::uint64_t index) {
+    std::string entry(entry_header_bytes, '\0');
+    seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, group, Term(term),
+               Index(index), 0, EntryKind::noop);
+    return entry;
+}
+
+TEST(MessageBooks, EntriesAreAPieceOfTheLog) {
+    Talk talk;
+    const GroupFacts leader = facts(n1, Role::leader, 3, {1, 1, 3, 3}, 3);
+    const auto append = [&](std::uint64_t term, std::uint64_t index, std::uint64_t commit,
+                            const std::vector<std::string>& entries) {
+        AppendRequest request{{Term(term), Index(index)}, Index(commit), {}};
+        for (const std::string& entry : entries) request.entries.push_back(as_bytes(entry));
+        return talk.ask(leader, n2, 3, request);
+    };
+    EXPECT_EQ(append(1, 2, 3, {entry_of(3, 3), entry_of(3, 4)}), std::nullopt);
+    EXPECT_EQ(append(3, 4, 3, {}), std::nullopt);
+    EXPECT_NE(append(1, 2, 4, {}), std::nullopt);                                // commit
+    EXPECT_NE(append(3, 2, 3, {}), std::nullopt);                                // previous
+    EXPECT_NE(append(3, 5, 3, {}), std::nullopt);                                // beyond
+    EXPECT_NE(append(1, 1, 3, {entry_of(1, 2), entry_of(3, 4)}), std::nullopt);  // a gap
+    EXPECT_NE(append(1, 2, 3, {entry_of(2, 3)}), std::nullopt);                  // another's
+    EXPECT_EQ(talk.ask(leader, n2, 3, HeartbeatRequest{Index(3)}), std::nullopt);
+    EXPECT_NE(talk.ask(leader, n2, 3, HeartbeatRequest{Index(4)}), std::nullopt);
+    EXPECT_EQ(talk.ask(leader, n2, 3, SnapshotRequest{{Term(3), Index(3)}}), std::nullopt);
+    EXPECT_NE(talk.ask(leader, n2, 3, SnapshotRequest{{Term(3), Index(4)}}), std::nullopt);
+    EXPECT_NE(talk.ask(leader, n2, 3, SnapshotRequest{{Term(1), Index(3)}}), std::nullopt);
+}
+
+TEST(MessageBooks, VotesGoToLogsThatAreComplete) {
+    for (const bool pre : {false, true}) {
+        Talk talk;
+        const GroupFacts candidate = facts(n1, Role::candidate, 3, {1, 2}, 0);
+        const VoteRequest request{candidate.last, pre, !pre};
+        EXPECT_EQ(talk.ask(candidate, n2, 3, request), std::nullopt);
+        const VoteReply granted{pre, true};
+        EXPECT_EQ(talk.answer(facts(n2, Role::follower, 2, {1, 2}, 0), n1, 3, granted),
+                  std::nullopt);
+        EXPECT_NE(talk.answer(facts(n3, Role::follower, 2, {1, 2, 2}, 0), n1, 3, granted),
+                  std::nullopt);
+        EXPECT_EQ(talk.answer(facts(n3, Role::follower, 2, {1, 1, 1}, 0), n1, 3, granted),
+                  std::nullopt);
+        EXPECT_EQ(talk.answer(facts(n3, Role::follower, 2, {1, 2, 2}, 0), n1, 3, VoteReply{pre}),
+                  std::nullopt);
+        ++talk.sequence;
+        EXPECT_NE(talk.answer(facts(n2, Role::follower, 2, {1, 2}, 0), n1, 3, granted),
+                  std::nullopt);  // unasked
+    }
+}
+
+TEST(MessageBooks, VotersAreCountedOnce) {
+    Talk talk{MessageBooks(5, 300ms)};
+    const GroupFacts candidate = facts(n1, Role::candidate, 3, {1}, 0);
+    const GroupFacts leader = facts(n1, Role::leader, 3, {1}, 0);
+    EXPECT_NE(talk.ask(candidate, n2, 3, VoteRequest{candidate.last}), std::nullopt);
+    EXPECT_EQ(talk.ask(candidate, n2, 3, VoteRequest{candidate.last, true}), std::nullopt);
+    const GroupFacts second = facts(n2, Role::follower, 2, {1}, 0);
+    const GroupFacts third = facts(n3, Role::follower, 2, {1}, 0);
+    EXPECT_EQ(talk.answer(second, n1, 3, VoteReply{true, true}), std::nullopt);
+    EXPECT_EQ(talk.answer(second, n1, 3, VoteReply{true, true}), std::nullopt);
+    EXPECT_NE(talk.ask(candidate, n2, 3, VoteRequest{candidate.last}), std::nullopt);
+    EXPECT_EQ(talk.ask(candidate, n2, 3, VoteRequest{candidate.last, true}), std::nullopt);
+    EXPECT_EQ(talk.answer(third, n1, 3, VoteReply{true, true}), std::nullopt);
+    EXPECT_EQ(talk.ask(candidate, n2, 3, VoteRequest{candidate.last}), std::nullopt);
+    EXPECT_NE(talk.books.elected(leader), std::nullopt);
+    EXPECT_EQ(talk.answer(second, n1, 3, VoteReply{false, true}), std::nullopt);
+    EXPECT_EQ(talk.answer(second, n1, 3, VoteReply{false, true}), std::nullopt);
+    EXPECT_NE(talk.books.elected(leader), std::nullopt);
+    EXPECT_EQ(talk.answer(third, n1, 3, VoteReply{false, true}), std::nullopt);
+    EXPECT_EQ(talk.books.elected(leader), std::nullopt);
+}
+
+TEST(MessageBooks, NobodyIsHelpedWhileALeaderLives) {
+    Talk talk;
+    const GroupFacts leader = facts(n1, Role::leader, 3, {1}, 0);
+    const GroupFacts follower = facts(n2, Role::follower, 3, {1}, 0);
+    const GroupFacts candidate = facts(n3, Role::pre_candidate, 3, {1}, 0);
+    EXPECT_EQ(talk.ask(leader, n2, 3, HeartbeatRequest{}), std::nullopt);
+    talk.now += 50ms;
+    EXPECT_EQ(talk.answer(follower, n1, 3, HeartbeatReply{}), std::nullopt);
+    const auto granted = [&](const GroupFacts& voter, Duration later, bool stalled = false) {
+        talk.now = Instant{} + later;
+        EXPECT_EQ(talk.ask(candidate, voter.node, 4, VoteRequest{candidate.last, true}),
+                  std::nullopt);
+        return talk.answer(voter, n3, 4, VoteReply{true, true}, stalled);
+    };
+    EXPECT_NE(granted(follower, 200ms), std::nullopt);
+    EXPECT_EQ(granted(follower, 200ms, true), std::nullopt);
+    EXPECT_EQ(granted(follower, 300ms), std::nullopt);
+    EXPECT_NE(granted(leader, 300ms), std::nullopt);
+    GroupFacts again = follower;
+    again.life = 2;
+    EXPECT_EQ(granted(again, 200ms), std::nullopt);
 }
 
 TEST(PersistBeforeSend, WhatIsPromisedIsDurable) {
