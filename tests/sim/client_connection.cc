@@ -44,6 +44,7 @@ void ClientConnection::send_rest() noexcept {
 
 void ClientConnection::next() {
     received_.erase(0, reply_bytes_);
+    received_ += std::exchange(later_, {});
     has_reply_ = false;
     decode();
 }
@@ -72,11 +73,12 @@ void ClientConnection::tell() noexcept {
 }
 
 void ClientConnection::on_received(Bytes bytes) noexcept {
-    if (has_reply_) {
+    if (has_reply_ && !many_) {
         problem_ = "a reply that nobody asked for";
         broken_ = true;
     }
-    received_.append(as_text(bytes));
+    // The reply that is there views what was received.
+    (has_reply_ ? later_ : received_).append(as_text(bytes));
     decode();
     tell();
 }

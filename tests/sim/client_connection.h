@@ -21,6 +21,8 @@ public:
     static io::Task<void> live(std::shared_ptr<ClientConnection> self);
     /// Once connected, and when what was sent before has left.
     void send(std::string request);
+    /// Several requests may be under way: that more comes behind a reply is right.
+    void expect_many() noexcept { many_ = true; }
     /// Not connected yet: nothing of what was given to send() has left. After abandon() it never
     /// will.
     bool unsent() const noexcept { return stream_ == nullptr; }
@@ -54,8 +56,10 @@ private:
     std::string sending_;
     std::size_t sent_ = 0;
     std::string received_;
+    std::string later_;  ///< behind a reply that is there
     std::size_t reply_bytes_ = 0;
     std::string problem_;
+    bool many_ = false;
     bool has_reply_ = false;
     bool broken_ = false;
     bool closed_ = false;

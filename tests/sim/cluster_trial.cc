@@ -15,6 +15,9 @@ namespace {
 constexpr std::uint16_t cores_max = 3;
 constexpr std::uint64_t check_steps_max = 5'000'000;
 constexpr std::size_t operations_per_key = 200;
+constexpr std::uint32_t first_pipeline = 1000;  // of their numbers
+constexpr std::uint32_t slots_of_pipelines = 2;
+constexpr std::size_t requests_of_pipelines = 1000;
 /// What a cluster may take beyond ten election timeouts: connections that fell silent are noticed
 /// after 3 s, and the next attempt to connect may be 2 s away.
 constexpr Duration recovery_base = 5s;
@@ -82,6 +85,7 @@ public:
     ~Trial() {
         cluster_.clients().kill();
         users_.clear();
+        pipelines_.clear();
     }
 
     TrialResult run() {
@@ -122,6 +126,7 @@ private:
             return cluster_.complain("liveness", "no leaders at the beginning");
         for (std::uint32_t i = 0; i < plan_.clients; ++i) add_client();
         for (const auto& user : users_) cluster_.clients().reactor().spawn(user->run());
+        for (std::uint32_t i = 0; i < plan_.pipelines; ++i) add_pipeline();
         player_.begin();
         if (fair(plan_.cluster.knobs, plan_.cluster.config.raft.election_timeout))
             cluster_.watch(&player_, recovery_max());
@@ -155,6 +160,7 @@ private:
     /// Everybody catches up; what is there is what was written.
     void finish() {
         for (const auto& user : users_) user->stop();
+        for (const auto& user : pipelines_) user->stop();
         cluster_.play(5s);
         if (!cluster_.settle(laggards_max))
             return cluster_.complain("liveness", "somebody does not catch up");
@@ -167,6 +173,9 @@ private:
         if (!answered.value_or(false))
             cluster_.complain("nothing lost", "not every key can be read at the end");
         for (const auto& user : users_) {
+            if (!user->complaint().empty()) cluster_.complain("protocol", user->complaint());
+        }
+        for (const auto& user : pipelines_) {
             if (!user->complaint().empty()) cluster_.complain("protocol", user->complaint());
         }
     }
@@ -192,6 +201,19 @@ private:
         return *users_.back();
     }
 
+    void add_pipeline() {
+        PipelineClientPlan plan = plan_.pipeline;
+        plan.client = first_pipeline + static_cast<std::uint32_t>(pipelines_.size());
+        plan.slot = plan.client % slots_of_pipelines;
+        const auto clock = [this] { return cluster_.world.now().time_since_epoch().count(); };
+        io::Reactor& reactor = cluster_.clients().reactor();
+        pipelines_.push_back(std::make_unique<PipelineClient>(
+            reactor, cluster_.endpoints(), history_, clock, plan,
+            Prng::split(plan_.seed, "pipeline", plan.client).next()));
+        reactor.spawn(pipelines_.back()->send());
+        reactor.spawn(pipelines_.back()->receive());
+    }
+
     static io::Task<void> read_all(ClusterClient* client, Duration limit,
                                    std::optional<bool>* answered) {
         const bool all = co_await client->read_all(limit);
@@ -203,6 +225,7 @@ private:
     SimCluster cluster_;
     test::History history_;
     std::vector<std::unique_ptr<ClusterClient>> users_;
+    std::vector<std::unique_ptr<PipelineClient>> pipelines_;
     FaultPlayer player_;
 };
 
@@ -245,6 +268,11 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     // So that a key has some hundreds of operations in the end.
     client.pause_max = knobs.duration * 2 * static_cast<std::int64_t>(clients) /
                        static_cast<std::int64_t>(client.keys * operations_per_key);
+    Prng hot = Prng::split(seed, "pipeline plan");
+    pipelines = static_cast<std::uint32_t>(hot.between(2, 4));
+    pipeline.pause_max = knobs.duration * 4 * static_cast<std::int64_t>(pipelines) /
+                         static_cast<std::int64_t>(requests_of_pipelines);
+    pipeline.patience = Duration(std::int64_t{500'000'000} << hot.below(5));
 }
 
 TrialResult run_trial(const TrialPlan& plan, bool trace) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/sim/cluster_client.h"
+#include "tests/sim/pipeline_client.h"
 #include "tests/support/sim_cluster.h"
 
 namespace kv::sim {
@@ -31,6 +32,8 @@ struct TrialPlan {
     ClusterOptions cluster;
     std::uint32_t clients = 4;
     ClusterClientPlan client;
+    std::uint32_t pipelines = 0;  ///< clients that do not wait
+    PipelineClientPlan pipeline;
     FaultPlan faults;
 };
 

@@ -29,6 +29,7 @@ const char* name_of(FaultKind kind) {
         case FaultKind::blackout: return "blackout";
         case FaultKind::pause: return "pause";
         case FaultKind::pause_core: return "pause_core";
+        case FaultKind::freeze: return "freeze";
         case FaultKind::slow_disk: return "slow_disk";
         case FaultKind::hang_disk: return "hang_disk";
         case FaultKind::drift: return "drift";
@@ -134,9 +135,11 @@ private:
                 fault.crash = io::all_crashes[prng_.between(1, io::all_crashes.size() - 1)];
                 return draw_crash(fault);
             case FaultClass::pauses:
-                fault.kind = pick({FaultKind::pause, FaultKind::pause_core});
+                fault.kind = pick({FaultKind::pause, FaultKind::pause_core, FaultKind::freeze});
                 fault.nodes = some(1);
                 fault.amount = static_cast<std::int64_t>(prng_.below(knobs_.cores_max));
+                if (fault.kind == FaultKind::freeze)
+                    fault.amount = io::Latency{10ms, 1s}.draw(prng_).count();
                 return;
             case FaultClass::disks:
                 fault.kind = pick({FaultKind::slow_disk, FaultKind::hang_disk});
@@ -243,6 +246,9 @@ std::string Fault::text() const {
             out += fmt::format(", {}, {} cores, at point {}", name_of(crash), cores, amount);
             break;
         case FaultKind::pause_core: out += fmt::format(", core {}", amount); break;
+        case FaultKind::freeze:
+            out += fmt::format(", cut off {} ms more", amount / 1'000'000);
+            break;
         case FaultKind::drift:
         case FaultKind::wall_drift: out += fmt::format(", {} ppm", amount); break;
         case FaultKind::reset_links:

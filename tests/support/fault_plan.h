@@ -50,6 +50,8 @@ enum class FaultKind : std::uint8_t {
     // Pauses.
     pause,
     pause_core,  ///< number `amount`
+    freeze,      ///< a pause, and a partition that lasts `amount` ns longer: when it goes on it
+                 ///< has heard nothing, and is heard by clients alone
     // Disks.
     slow_disk,  ///< `amount` ns more for each operation, on average
     hang_disk,

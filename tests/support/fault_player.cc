@@ -77,6 +77,7 @@ void FaultPlayer::begin(Fault& fault) {
         case FaultKind::pause_core:
             return world_.pause_core(node, CoreId(static_cast<std::uint16_t>(fault.amount)),
                                      fault.lasts);
+        case FaultKind::freeze: return begin_freeze(fault);
         case FaultKind::slow_disk:
             world_.disk(node).knobs().slow.mean = Duration(fault.amount);
             return;
@@ -123,6 +124,7 @@ void FaultPlayer::end(Fault& fault) {
         case FaultKind::reset_links:
         case FaultKind::pause:
         case FaultKind::pause_core:
+        case FaultKind::freeze:  // mends by itself, later
         case FaultKind::hang_disk:
         case FaultKind::jump_wall: return;
     }
@@ -174,6 +176,13 @@ void FaultPlayer::begin_flap(const Fault& fault) {
             world_.network().mend(cuts_[fault.number].back());
         });
     }
+}
+
+void FaultPlayer::begin_freeze(const Fault& fault) {
+    world_.pause(fault.nodes.front(), fault.lasts);
+    cut(fault, io::isolate(plan_.knobs.nodes, fault.nodes));
+    const std::uint32_t number = cuts_[fault.number].back();
+    at(fault.lasts + Duration(fault.amount), [this, number] { world_.network().mend(number); });
 }
 
 void FaultPlayer::begin_swizzle(const Fault& fault) {

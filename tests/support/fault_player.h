@@ -63,6 +63,7 @@ private:
     void cut(const Fault& fault, io::SimPairs pairs);
     io::SimPairs around(const Fault& fault, const io::SimNodes& nodes) const;
     void begin_flap(const Fault& fault);
+    void begin_freeze(const Fault& fault);
     void begin_swizzle(const Fault& fault);
     void at(Duration since_now, std::function<void()> action);
     void stop(const Fault& fault);
