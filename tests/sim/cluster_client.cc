@@ -7,6 +7,7 @@
 
 #include "io/await.h"
 #include "tests/sim/client_connection.h"
+#include "tests/sim/pipeline_client.h"
 
 namespace kv::sim {
 
@@ -16,6 +17,7 @@ using test::Operation;
 using test::OperationKind;
 
 namespace {
+constexpr double hot_share = 0.15;    // of requests
 constexpr Duration rest_max = 100ms;  // after a refusal
 constexpr int redirects_max = 5;      // of one request, in a row
 }  // namespace
@@ -44,7 +46,11 @@ std::string ClusterClient::key_name(std::uint64_t number) {
 }
 
 void ClusterClient::draw(std::vector<std::string>& words, OperationKind& kind, Datum& argument) {
-    const std::string key = key_name(prng_.below(plan_.keys));
+    std::string key = key_name(prng_.below(plan_.keys));
+    if (plan_.hot_slots != 0 && prng_.chance(hot_share)) {
+        const auto slot = static_cast<std::uint32_t>(prng_.below(plan_.hot_slots));
+        key = hot_key(slot, 'v', prng_.below(hot_values));
+    }
     std::string text = fmt::format("c{}v{}", plan_.client, ++values_);
     if (prng_.chance(0.3)) text.resize(text.size() + prng_.below(plan_.value_bytes_max), 'x');
     const std::uint64_t choice = prng_.below(100);

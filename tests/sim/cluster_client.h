@@ -25,6 +25,7 @@ class ClientConnection;
 struct ClusterClientPlan {
     std::uint32_t client = 0;
     std::size_t keys = 16;
+    std::uint32_t hot_slots = 0;  ///< whose keys it asks for, too (pipeline_client.h)
     std::size_t value_bytes_max = 300;
     Duration pause_max = 100ms;  ///< between requests
     Duration timeout = 2s;       ///< of one request, redirects included

@@ -16,7 +16,6 @@ constexpr std::uint16_t cores_max = 3;
 constexpr std::uint64_t check_steps_max = 5'000'000;
 constexpr std::size_t operations_per_key = 200;
 constexpr std::uint32_t first_pipeline = 1000;  // of their numbers
-constexpr std::uint32_t slots_of_pipelines = 2;
 constexpr std::size_t requests_of_pipelines = 1000;
 /// What a cluster may take beyond ten election timeouts: connections that fell silent are noticed
 /// after 3 s, and the next attempt to connect may be 2 s away.
@@ -38,7 +37,8 @@ bool has(Profile profile, FaultClass fault_class) noexcept {
         case Profile::partitions:
             return fault_class == FaultClass::partitions || fault_class == FaultClass::links;
         case Profile::disks:
-            return fault_class == FaultClass::disks || fault_class == FaultClass::power;
+            return fault_class == FaultClass::disks || fault_class == FaultClass::power ||
+                   fault_class == FaultClass::errors || fault_class == FaultClass::rot;
         case Profile::clocks:
             return fault_class == FaultClass::clocks || fault_class == FaultClass::pauses;
         case Profile::restarts:
@@ -204,7 +204,8 @@ private:
     void add_pipeline() {
         PipelineClientPlan plan = plan_.pipeline;
         plan.client = first_pipeline + static_cast<std::uint32_t>(pipelines_.size());
-        plan.slot = plan.client % slots_of_pipelines;
+        plan.slot = plan.client % plan_.client.hot_slots;
+        plan.patience *= 1 << (plan.client % 4);
         const auto clock = [this] { return cluster_.world.now().time_since_epoch().count(); };
         io::Reactor& reactor = cluster_.clients().reactor();
         pipelines_.push_back(std::make_unique<PipelineClient>(
@@ -261,6 +262,7 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     knobs.longest = storm ? storm_longest : knobs.duration / 2;
     if (storm) knobs.class_faults_max = storm_faults_max;
     knobs.cores_max = cores_max;
+    if (Prng::split(seed, "rot plan").chance(0.3)) knobs.rots_max = (cluster.nodes - 1u) / 2;
     faults = faults_of(seed, profile, knobs);
     clients = static_cast<std::uint32_t>(prng.between(2, 10));
     client.keys = prng.between(8, 24);
@@ -272,7 +274,8 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     pipelines = static_cast<std::uint32_t>(hot.between(2, 4));
     pipeline.pause_max = knobs.duration * 4 * static_cast<std::int64_t>(pipelines) /
                          static_cast<std::int64_t>(requests_of_pipelines);
-    pipeline.patience = Duration(std::int64_t{500'000'000} << hot.below(5));
+    pipeline.patience = Duration(std::int64_t{250'000'000} << hot.below(3));
+    client.hot_slots = pipelines / 2;
 }
 
 TrialResult run_trial(const TrialPlan& plan, bool trace) {

@@ -98,6 +98,8 @@ int run(const Options& options) {
         cluster.elections += result.cluster.elections;
         cluster.durability_checks += result.cluster.durability_checks;
         cluster.messages += result.cluster.messages;
+        cluster.disk_errors += result.cluster.disk_errors;
+        cluster.refusals += result.cluster.refusals;
     }
     fmt::print(
         "{} seeds of {}, {} failed; {:.2f} virtual hours, {} events, {} faults, {} starts, "
@@ -106,9 +108,9 @@ int run(const Options& options) {
         cluster.elections, cluster.messages);
     fmt::print(
         "{} requests: {} answered, {} redirected, {} refused, {} unknown; {} keys checked, "
-        "{} undecided; {} looks at the disks\n",
+        "{} undecided; {} looks at the disks, {} ended by an error, {} refused as damaged\n",
         clients.requests, clients.answered, clients.redirects, clients.refused, clients.unknown,
-        keys, undecided, cluster.durability_checks);
+        keys, undecided, cluster.durability_checks, cluster.disk_errors, cluster.refusals);
     return failures == 0 ? 0 : 1;
 }
 

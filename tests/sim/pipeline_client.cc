@@ -31,8 +31,8 @@ PipelineClient::~PipelineClient() {
     if (connection_ != nullptr) connection_->forget();
 }
 
-std::string PipelineClient::key(char kind, std::uint64_t number) const {
-    return fmt::format("{{h{}}}{}{}", plan_.slot, kind, number);
+std::string hot_key(std::uint32_t slot, char kind, std::uint64_t number) {
+    return fmt::format("{{h{}}}{}{}", slot, kind, number);
 }
 
 io::Task<void> PipelineClient::send() {
@@ -86,7 +86,7 @@ void PipelineClient::ask() {
         operation.start = now_();
         asked.operations.push_back(history_.begin(std::move(operation)));
     };
-    const std::string value = key('v', prng_.below(values_per_slot));
+    const std::string value = key('v', prng_.below(hot_values));
     const std::uint64_t choice = prng_.below(100);
     if (choice < 50) {
         words = {"GET", value};
@@ -94,7 +94,7 @@ void PipelineClient::ask() {
     } else if (choice < 75) {
         words = {"MGET"};
         asked.many = true;
-        for (std::uint64_t i = 0; i < values_per_slot; ++i) {
+        for (std::uint64_t i = 0; i < hot_values; ++i) {
             words.push_back(key('v', i));
             begin(words.back(), {});
         }

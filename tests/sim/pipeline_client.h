@@ -22,6 +22,10 @@
 
 namespace kv::sim {
 
+/// A key of those that everybody asks for: those of one `slot` are in one.
+std::string hot_key(std::uint32_t slot, char kind, std::uint64_t number);
+inline constexpr std::uint64_t hot_values = 2;  ///< of each slot, of kind 'v'
+
 struct PipelineClientPlan {
     std::uint32_t client = 0;
     std::uint32_t slot = 0;     ///< which keys: the same number, the same slot
@@ -52,7 +56,6 @@ public:
 private:
     static constexpr std::size_t waiting_max = 200;
     static constexpr std::uint64_t burst_max = 3;
-    static constexpr std::uint64_t values_per_slot = 2;
     static constexpr int refusals_max = 20;  // in a row
 
     /// A request that was not answered yet.
@@ -68,7 +71,9 @@ private:
     void judge_error(const Asked& asked, std::string_view text);
     void finish(const Asked& asked, std::size_t number, test::Datum result);
     void leave();
-    std::string key(char kind, std::uint64_t number) const;
+    std::string key(char kind, std::uint64_t number) const {
+        return hot_key(plan_.slot, kind, number);
+    }
     std::size_t any_server() { return prng_.below(servers_.size()); }
 
     io::Reactor& reactor_;

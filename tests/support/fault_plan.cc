@@ -36,6 +36,9 @@ const char* name_of(FaultKind kind) {
         case FaultKind::wall_drift: return "wall_drift";
         case FaultKind::jump_wall: return "jump_wall";
         case FaultKind::wipe: return "wipe";
+        case FaultKind::fail_write: return "fail_write";
+        case FaultKind::fail_sync: return "fail_sync";
+        case FaultKind::rot: return "rot";
     }
     KV_UNREACHABLE("a kind of fault");
 }
@@ -101,6 +104,7 @@ public:
                                   .between(1, std::max(1u, knobs_.class_faults_max));
         if (fault_class == FaultClass::wipes)
             count = std::min<std::uint64_t>(count, knobs_.wipes_max);
+        if (fault_class == FaultClass::rot) count = std::min<std::uint64_t>(count, knobs_.rots_max);
         for (std::uint64_t i = 0; i < count; ++i) {
             prng_ = Prng::split(plan_.seed, "fault", number, i);
             Fault fault;
@@ -151,6 +155,13 @@ private:
                 fault.kind = FaultKind::wipe;
                 fault.crash = io::Crash::power_lose_all;
                 return draw_crash(fault);
+            case FaultClass::errors:
+                fault.kind =
+                    pick({FaultKind::fail_write, FaultKind::fail_write, FaultKind::fail_sync});
+                fault.nodes = some(1);
+                fault.amount = static_cast<std::int64_t>(prng_.below(50));
+                return;
+            case FaultClass::rot: fault.kind = FaultKind::rot; return draw_crash(fault);
         }
     }
 
@@ -245,6 +256,8 @@ std::string Fault::text() const {
         case FaultKind::power_at_point:
             out += fmt::format(", {}, {} cores, at point {}", name_of(crash), cores, amount);
             break;
+        case FaultKind::fail_write:
+        case FaultKind::fail_sync: out += fmt::format(", number {}", amount); break;
         case FaultKind::pause_core: out += fmt::format(", core {}", amount); break;
         case FaultKind::freeze:
             out += fmt::format(", cut off {} ms more", amount / 1'000'000);
@@ -253,6 +266,7 @@ std::string Fault::text() const {
         case FaultKind::wall_drift: out += fmt::format(", {} ppm", amount); break;
         case FaultKind::reset_links:
         case FaultKind::pause:
+        case FaultKind::rot:
         case FaultKind::hang_disk: break;
     }
     return out;

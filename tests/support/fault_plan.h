@@ -24,8 +24,10 @@ enum class FaultClass : std::uint8_t {
     disks,
     clocks,
     wipes,
+    errors,
+    rot,
 };
-inline constexpr std::size_t fault_classes = 8;
+inline constexpr std::size_t fault_classes = 10;
 
 /// `nodes`, `amount` and the like are those of the fault.
 enum class FaultKind : std::uint8_t {
@@ -61,6 +63,11 @@ enum class FaultKind : std::uint8_t {
     jump_wall,   ///< by `amount` ns; not undone
     // Wipes.
     wipe,  ///< a kill, and an empty disk
+    // Errors: one operation on the log of the first of `nodes` fails, the `amount`-th from then on.
+    fail_write,
+    fail_sync,
+    // Rot.
+    rot,  ///< a kill, and a bit of what is proven to be durable is another one
 };
 
 struct Fault {
@@ -91,6 +98,7 @@ struct FaultKnobs {
     std::uint32_t class_faults_max = 4;
     std::uint16_t cores_max = 1;  ///< of a process that starts again
     std::uint32_t wipes_max = 0;  ///< lost disks: keep them below a majority
+    std::uint32_t rots_max = 0;   ///< the same of disks that rot
     Duration shortest = 10ms;
     Duration longest = 60s;  ///< and never beyond the heal
     Duration slow_disk_max = 100ms;

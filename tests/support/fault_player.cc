@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 
 namespace kv {
 
@@ -72,7 +73,17 @@ void FaultPlayer::begin(Fault& fault) {
         case FaultKind::power_loss:
         case FaultKind::power_at_point:
         case FaultKind::blackout:
-        case FaultKind::wipe: return stop(fault);
+        case FaultKind::wipe:
+        case FaultKind::rot: return stop(fault);
+        case FaultKind::fail_write:
+        case FaultKind::fail_sync: {
+            io::SimFault error;
+            error.code = fault.kind == FaultKind::fail_sync ? io::OpCode::sync : io::OpCode::write;
+            error.path_part = "wal/";
+            error.skip = static_cast<std::uint64_t>(fault.amount);
+            error.error = -EIO;
+            return host_.fail_disk(node, error);
+        }
         case FaultKind::pause: return world_.pause(node, fault.lasts);
         case FaultKind::pause_core:
             return world_.pause_core(node, CoreId(static_cast<std::uint16_t>(fault.amount)),
@@ -114,6 +125,7 @@ void FaultPlayer::end(Fault& fault) {
         case FaultKind::power_loss:
         case FaultKind::blackout:
         case FaultKind::wipe:
+        case FaultKind::rot:
             for (const NodeId stopped : fault.nodes) {
                 if (--stopped_[stopped] == 0) host_.restart(stopped, fault.cores);
             }
@@ -125,6 +137,8 @@ void FaultPlayer::end(Fault& fault) {
         case FaultKind::pause:
         case FaultKind::pause_core:
         case FaultKind::freeze:  // mends by itself, later
+        case FaultKind::fail_write:
+        case FaultKind::fail_sync:
         case FaultKind::hang_disk:
         case FaultKind::jump_wall: return;
     }
@@ -221,6 +235,7 @@ void FaultPlayer::stop(const Fault& fault) {
     }
     for (const NodeId stopped : fault.nodes) host_.crash(stopped, fault.crash);
     if (fault.kind == FaultKind::wipe) host_.replace_disk(node);
+    if (fault.kind == FaultKind::rot) host_.rot(node, fault.seed);
 }
 
 // The books.

@@ -22,6 +22,10 @@ public:
     virtual void restart(NodeId node, std::uint16_t cores) = 0;
     /// After crash(): an empty disk.
     virtual void replace_disk(NodeId node) = 0;
+    /// An operation on its log is to fail. A host whose nodes cannot fail leaves it at that.
+    virtual void fail_disk(NodeId, const io::SimFault&) {}
+    /// After crash(): flips a bit.
+    virtual void rot(NodeId, std::uint64_t) {}
 
 protected:
     ~FaultHost() = default;

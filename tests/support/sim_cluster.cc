@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/wal/segment.h"
 #include "proto/base/log.h"
 #include "tests/support/oracles/persist_before_send.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr Duration check_period = 100ms;  // of what is not looked at after each event
 /// Beyond what a leader may be silent: what its kernel had, and stalls.
 constexpr Duration silence_max = 2s;
+constexpr Duration host_restart = 500ms;  // of a process that has ended by itself
+constexpr Duration loud_max = 10s;        // until it has
 
 std::string address_of(NodeId node) {
     return fmt::format("10.0.0.{}", node.value());
@@ -133,8 +136,10 @@ void SimCluster::clear(House& house) {
 
 void SimCluster::start(NodeId id, std::uint16_t cores) {
     House& house = houses_.at(id);
-    if (house.process != nullptr && !house.process->dead()) return;
+    if (house.away || (house.process != nullptr && !house.process->dead())) return;
     clear(house);
+    house.disk_hits = disk_hits(id, house);
+    house.struck.reset();
     if (cores != 0) house.cores = cores;
     ++counters_.starts;
     ++house.life;
@@ -176,6 +181,78 @@ void SimCluster::replace_disk(NodeId id) {
     keeper_.forget(id);
     houses_.at(id).wiped = true;
     note(fmt::format("n{} has an empty disk", id.value()));
+}
+
+void SimCluster::fail_disk(NodeId id, const io::SimFault& fault) {
+    houses_.at(id).disk_faults.push_back(world.disk(id).add_fault(fault));
+}
+
+std::uint64_t SimCluster::disk_hits(NodeId id, const House& house) {
+    std::uint64_t hits = 0;
+    for (const std::size_t number : house.disk_faults) hits += world.disk(id).fault(number).hits;
+    return hits;
+}
+
+/// A process that has met a broken disk and says so.
+void SimCluster::end_failed(NodeId id, House& house, const std::string& text) {
+    ++counters_.disk_errors;
+    note(fmt::format("n{} ends by itself: {}", id.value(), text));
+    house.process->kill(io::Crash::process);
+    clear(house);
+    world.at(world.now() + host_restart, [this, id] { start(id); });
+}
+
+void SimCluster::look_for_disk_errors() {
+    for (auto& [id, house] : houses_) {
+        if (house.disk_faults.empty() || house.process == nullptr || house.process->dead())
+            continue;
+        const Instant now = world.now();
+        // What the disk or the process keeps to itself nobody has been told yet.
+        const bool waits = world.paused(id) || world.disk_hangs(id);
+        if (disk_hits(id, house) == house.disk_hits) continue;
+        if (!house.struck || waits) house.struck = now;
+        if (now - *house.struck > loud_max)
+            complain("disk error", fmt::format("n{} goes on as if nothing had been", id.value()));
+    }
+}
+
+std::vector<std::string> SimCluster::proven_files(NodeId id) {
+    const io::SimDisk& disk = world.disk(id);
+    const std::string wal = options_.config.node.data_dir + "/wal/";
+    const std::string snapshots = options_.config.node.data_dir + "/snapshots/";
+    std::vector<std::pair<wal::SegmentHeader, std::string>> segments;
+    for (const std::string& name : disk.list(wal.substr(0, wal.size() - 1))) {
+        const auto content = disk.durable(wal + name);
+        if (!wal::SegmentFile::parse(name) || !content) continue;
+        const auto header = wal::decode_segment_header(as_bytes(*content));
+        if (header && header->segment.value() != 0) segments.emplace_back(*header, wal + name);
+    }
+    std::vector<std::string> files;
+    for (const auto& [header, path] : segments) {
+        // Another one says where it ends, and needs it.
+        const auto follows = [&header](const auto& other) {
+            return other.first.generation == header.generation && other.first.core == header.core &&
+                   other.first.segment > header.segment &&
+                   other.first.first_segment <= header.segment;
+        };
+        if (std::ranges::any_of(segments, follows)) files.push_back(path);
+    }
+    for (const std::string& name : disk.list(snapshots.substr(0, snapshots.size() - 1))) {
+        if (name.ends_with(".snap") && disk.durable(snapshots + name).value_or("") != "")
+            files.push_back(snapshots + name);
+    }
+    return files;
+}
+
+void SimCluster::rot(NodeId id, std::uint64_t seed) {
+    const std::vector<std::string> files = proven_files(id);
+    if (files.empty()) return;
+    Prng prng(seed);
+    const std::string& path = files[prng.below(files.size())];
+    const std::uint64_t bit = prng.below(world.disk(id).durable(path)->size() * 8);
+    if (!world.disk(id).flip_bit(path, bit)) return;
+    houses_.at(id).rotten = true;
+    note(fmt::format("n{}: {} rots at offset {}", id.value(), path, bit / 8));
 }
 
 bool SimCluster::up(NodeId id) {
@@ -352,10 +429,18 @@ void SimCluster::look_for_start(NodeId id, House& house) {
     }
     if (!house.report) return;
     if (!*house.report) {
-        if (!house.wiped) {
-            complain("start", fmt::format("n{} does not start: {}", id.value(),
-                                          house.report->error().text()));
+        const Error& error = house.report->error();
+        if (disk_hits(id, house) != house.disk_hits) return end_failed(id, house, error.text());
+        const bool says_where = error.text().find(" at offset ") != std::string::npos;
+        if (house.rotten && error.code == Errc::damaged && says_where) {
+            ++counters_.refusals;
+            note(fmt::format("n{} refuses: {}", id.value(), error.text()));
+            house.away = house.wiped = true;
+            house.process->kill(io::Crash::process);
+            return clear(house);
         }
+        if (!house.wiped)
+            complain("start", fmt::format("n{} does not start: {}", id.value(), error.text()));
         return;
     }
     house.ready = true;
@@ -382,6 +467,8 @@ void SimCluster::look() {
 
 void SimCluster::look_at(NodeId id, House& house) {
     if (house.node->failure()) {
+        if (disk_hits(id, house) != house.disk_hits)
+            return end_failed(id, house, house.node->failure()->text());
         complain("node",
                  fmt::format("n{} has failed: {}", id.value(), house.node->failure()->text()));
     }
@@ -560,6 +647,7 @@ void SimCluster::look_for_silence() {
 void SimCluster::look_at_liveness() {
     check_logs();
     look_for_silence();
+    look_for_disk_errors();
     if (player_ == nullptr) return;
     const auto majority = player_->majority();
     const Instant now = world.now();

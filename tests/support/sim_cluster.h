@@ -66,6 +66,12 @@ public:
     void crash(NodeId node, io::Crash kind = io::Crash::process) override;
     void restart(NodeId node, std::uint16_t cores) override { start(node, cores); }
     void replace_disk(NodeId node) override;
+    /// When that has happened the node is to say so and to end: its process is started again. What
+    /// goes on as if nothing had been is wrong.
+    void fail_disk(NodeId node, const io::SimFault& fault) override;
+    /// One bit of what is behind proof: a segment that others follow, or a snapshot. A start may be
+    /// as good as before, or refuse and say where: then the node stays away.
+    void rot(NodeId node, std::uint64_t seed) override;
     /// A process runs there, and its start has succeeded.
     bool up(NodeId node);
     Node& node(NodeId node) { return *houses_.at(node).node; }
@@ -122,7 +128,9 @@ public:
         std::uint64_t starts = 0;
         std::uint64_t elections = 0;
         std::uint64_t durability_checks = 0;
-        std::uint64_t messages = 0;  ///< between nodes
+        std::uint64_t disk_errors = 0;  ///< that have ended a process
+        std::uint64_t refusals = 0;     ///< starts on a disk that had rotted
+        std::uint64_t messages = 0;     ///< between nodes
     };
     Counters counters() const;
 
@@ -168,8 +176,13 @@ private:
         std::vector<Seen> seen;                  ///< by shard
         std::uint64_t life = 0;
         std::uint16_t cores = 1;
-        bool ready = false;  ///< its groups may be looked at
-        bool wiped = false;
+        bool ready = false;   ///< its groups may be looked at
+        bool wiped = false;   ///< it has lost what it had, or has refused it: it does not count
+        bool rotten = false;  ///< a start may refuse
+        bool away = false;    ///< a start has
+        std::vector<std::size_t> disk_faults;  ///< numbers
+        std::uint64_t disk_hits = 0;           ///< that an earlier process has met
+        std::optional<Instant> struck;         ///< when this one met one
     };
 
     static io::SimWorld& with_nodes(io::SimWorld& world, const ClusterOptions& options);
@@ -182,6 +195,10 @@ private:
     void look_for_start(NodeId id, House& house);
     void look_at_liveness();
     void look_for_silence();
+    void look_for_disk_errors();
+    std::uint64_t disk_hits(NodeId id, const House& house);
+    void end_failed(NodeId id, House& house, const std::string& text);
+    std::vector<std::string> proven_files(NodeId id);
     void judge(NodeId id, const Message& message);
     static ReplicaSet& replicas(const House& house, ShardId shard);
     static const consensus::Raft& raft(const House& house, ShardId shard);
