@@ -44,6 +44,7 @@ Scene::~Scene() {
     cluster_.clients().kill();
     client_.reset();
     traffic_.clear();
+    askers_.clear();
 }
 
 std::string Scene::what() {
@@ -153,18 +154,38 @@ void Scene::begin_traffic(std::uint32_t clients) {
     }
 }
 
+void Scene::begin_asking(std::uint32_t clients) {
+    for (std::uint32_t i = 0; i < clients; ++i) {
+        PipelineClientPlan plan;
+        plan.client = ++clients_;
+        plan.pause_max = 20ms;
+        plan.patience = 30s;
+        io::Reactor& reactor = cluster_.clients().reactor();
+        askers_.push_back(std::make_unique<PipelineClient>(
+            reactor, cluster_.endpoints(), history_,
+            [this] { return cluster_.world.now().time_since_epoch().count(); }, plan,
+            options_.seed + plan.client));
+        reactor.spawn(askers_.back()->send());
+        reactor.spawn(askers_.back()->receive());
+    }
+}
+
 void Scene::end_traffic() {
     for (const auto& client : traffic_) client->stop();
+    for (const auto& client : askers_) client->stop();
+    const auto has_ended = [](const auto& client) { return client->ended(); };
     const auto ended = [&] {
-        return std::ranges::all_of(traffic_, [](const auto& client) { return client->ended(); });
+        return std::ranges::all_of(traffic_, has_ended) && std::ranges::all_of(askers_, has_ended);
     };
     EXPECT_TRUE(cluster_.play_until(ended, 10s));
+    for (const auto& client : askers_) EXPECT_EQ(client->complaint(), "");
     for (const auto& client : traffic_) EXPECT_EQ(client->complaint(), "");
 }
 
 std::uint64_t Scene::answered() const {
     std::uint64_t answered = 0;
     for (const auto& client : traffic_) answered += client->counters().answered;
+    for (const auto& client : askers_) answered += client->answered();
     return answered;
 }
 

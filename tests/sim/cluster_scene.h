@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/sim/cluster_client.h"
+#include "tests/sim/pipeline_client.h"
 #include "tests/support/sim_cluster.h"
 
 namespace kv::sim {
@@ -55,6 +56,9 @@ public:
     std::string key_in(ShardId shard, std::uint64_t number = 0) const;
 
     // Random clients beside it.
+    /// Some that do not wait: they keep asking the node they know for hot_key(0, ...), until
+    /// end_traffic().
+    void begin_asking(std::uint32_t clients = 3);
     void begin_traffic(std::uint32_t clients = 3);
     void end_traffic();
     /// What they were answered so far.
@@ -93,6 +97,7 @@ private:
     test::History history_;
     std::unique_ptr<ClusterClient> client_;
     std::vector<std::unique_ptr<ClusterClient>> traffic_;
+    std::vector<std::unique_ptr<PipelineClient>> askers_;
     std::map<std::string, std::string> last_;
     std::uint64_t values_ = 0;
     std::uint32_t clients_ = 0;

@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::uint16_t cores_max = 3;
 constexpr std::uint64_t check_steps_max = 5'000'000;
-constexpr std::size_t operations_per_key = 200;
+constexpr std::size_t operations_per_key = 170;
 constexpr std::uint32_t first_pipeline = 1000;  // of their numbers
-constexpr std::size_t requests_of_pipelines = 1000;
+constexpr std::size_t requests_of_pipelines = 700;
 /// What a cluster may take beyond ten election timeouts: connections that fell silent are noticed
 /// after 3 s, and the next attempt to connect may be 2 s away.
 constexpr Duration recovery_base = 5s;
@@ -262,7 +262,7 @@ TrialPlan::TrialPlan(std::uint64_t s, Profile p, std::uint16_t nodes) : seed(s),
     knobs.longest = storm ? storm_longest : knobs.duration / 2;
     if (storm) knobs.class_faults_max = storm_faults_max;
     knobs.cores_max = cores_max;
-    if (Prng::split(seed, "rot plan").chance(0.3)) knobs.rots_max = (cluster.nodes - 1u) / 2;
+    if (Prng::split(seed, "rot plan").chance(0.5)) knobs.rots_max = (cluster.nodes - 1u) / 2;
     faults = faults_of(seed, profile, knobs);
     clients = static_cast<std::uint32_t>(prng.between(2, 10));
     client.keys = prng.between(8, 24);

@@ -93,6 +93,9 @@ bool in_profile(FaultProfile profile, FaultClass fault_class, std::uint64_t seed
     KV_UNREACHABLE("a profile");
 }
 
+constexpr Duration frozen_min = 500ms;
+constexpr Duration frozen_max = 4s;
+
 /// Makes the faults of one plan.
 class Maker {
 public:
@@ -138,13 +141,7 @@ private:
                                    FaultKind::power_loss, FaultKind::blackout});
                 fault.crash = io::all_crashes[prng_.between(1, io::all_crashes.size() - 1)];
                 return draw_crash(fault);
-            case FaultClass::pauses:
-                fault.kind = pick({FaultKind::pause, FaultKind::pause_core, FaultKind::freeze});
-                fault.nodes = some(1);
-                fault.amount = static_cast<std::int64_t>(prng_.below(knobs_.cores_max));
-                if (fault.kind == FaultKind::freeze)
-                    fault.amount = io::Latency{10ms, 1s}.draw(prng_).count();
-                return;
+            case FaultClass::pauses: return draw_pause(fault);
             case FaultClass::disks:
                 fault.kind = pick({FaultKind::slow_disk, FaultKind::hang_disk});
                 fault.nodes = some(1);
@@ -163,6 +160,18 @@ private:
                 return;
             case FaultClass::rot: fault.kind = FaultKind::rot; return draw_crash(fault);
         }
+    }
+
+    void draw_pause(Fault& fault) {
+        fault.kind =
+            pick({FaultKind::pause, FaultKind::pause_core, FaultKind::freeze, FaultKind::freeze});
+        fault.nodes = some(1);
+        fault.amount = static_cast<std::int64_t>(prng_.below(knobs_.cores_max));
+        if (fault.kind != FaultKind::freeze) return;
+        fault.amount = io::Latency{10ms, 1s}.draw(prng_).count();
+        // Long enough for the others to have another leader, and clients of it.
+        const Duration lasts = io::Latency{frozen_min, frozen_max}.draw(prng_);
+        fault.lasts = std::min(lasts, knobs_.duration - fault.at);
     }
 
     void draw_partition(Fault& fault) {

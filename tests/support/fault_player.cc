@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t nodes_max = 8;  // all their majorities are looked at
 constexpr int flaps_max = 200;
+constexpr Duration freeze_delay = 20ms;
 
 }  // namespace
 
@@ -194,9 +195,14 @@ void FaultPlayer::begin_flap(const Fault& fault) {
 
 void FaultPlayer::begin_freeze(const Fault& fault) {
     world_.pause(fault.nodes.front(), fault.lasts);
-    cut(fault, io::isolate(plan_.knobs.nodes, fault.nodes));
-    const std::uint32_t number = cuts_[fault.number].back();
-    at(fault.lasts + Duration(fault.amount), [this, number] { world_.network().mend(number); });
+    // What was said to it just before has still come.
+    if (fault.lasts <= freeze_delay) return;
+    at(freeze_delay, [this, &fault] {
+        cut(fault, io::isolate(plan_.knobs.nodes, fault.nodes));
+        const std::uint32_t number = cuts_[fault.number].back();
+        const Duration until = fault.lasts + Duration(fault.amount) - freeze_delay;
+        at(until, [this, number] { world_.network().mend(number); });
+    });
 }
 
 void FaultPlayer::begin_swizzle(const Fault& fault) {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "engine/wal/segment.h"
 #include "proto/base/log.h"
 #include "tests/support/oracles/persist_before_send.h"
+#include "tests/support/rot.h"
 
 namespace kv::sim {
 
@@ -216,43 +216,12 @@ void SimCluster::look_for_disk_errors() {
     }
 }
 
-std::vector<std::string> SimCluster::proven_files(NodeId id) {
-    const io::SimDisk& disk = world.disk(id);
-    const std::string wal = options_.config.node.data_dir + "/wal/";
-    const std::string snapshots = options_.config.node.data_dir + "/snapshots/";
-    std::vector<std::pair<wal::SegmentHeader, std::string>> segments;
-    for (const std::string& name : disk.list(wal.substr(0, wal.size() - 1))) {
-        const auto content = disk.durable(wal + name);
-        if (!wal::SegmentFile::parse(name) || !content) continue;
-        const auto header = wal::decode_segment_header(as_bytes(*content));
-        if (header && header->segment.value() != 0) segments.emplace_back(*header, wal + name);
-    }
-    std::vector<std::string> files;
-    for (const auto& [header, path] : segments) {
-        // Another one says where it ends, and needs it.
-        const auto follows = [&header](const auto& other) {
-            return other.first.generation == header.generation && other.first.core == header.core &&
-                   other.first.segment > header.segment &&
-                   other.first.first_segment <= header.segment;
-        };
-        if (std::ranges::any_of(segments, follows)) files.push_back(path);
-    }
-    for (const std::string& name : disk.list(snapshots.substr(0, snapshots.size() - 1))) {
-        if (name.ends_with(".snap") && disk.durable(snapshots + name).value_or("") != "")
-            files.push_back(snapshots + name);
-    }
-    return files;
-}
-
 void SimCluster::rot(NodeId id, std::uint64_t seed) {
-    const std::vector<std::string> files = proven_files(id);
-    if (files.empty()) return;
     Prng prng(seed);
-    const std::string& path = files[prng.below(files.size())];
-    const std::uint64_t bit = prng.below(world.disk(id).durable(path)->size() * 8);
-    if (!world.disk(id).flip_bit(path, bit)) return;
+    const auto done = rot_something(world.disk(id), options_.config.node.data_dir, prng);
+    if (!done) return;
     houses_.at(id).rotten = true;
-    note(fmt::format("n{}: {} rots at offset {}", id.value(), path, bit / 8));
+    note(fmt::format("n{}: {}", id.value(), *done));
 }
 
 bool SimCluster::up(NodeId id) {

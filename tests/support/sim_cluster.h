@@ -198,7 +198,6 @@ private:
     void look_for_disk_errors();
     std::uint64_t disk_hits(NodeId id, const House& house);
     void end_failed(NodeId id, House& house, const std::string& text);
-    std::vector<std::string> proven_files(NodeId id);
     void judge(NodeId id, const Message& message);
     static ReplicaSet& replicas(const House& house, ShardId shard);
     static const consensus::Raft& raft(const House& house, ShardId shard);
