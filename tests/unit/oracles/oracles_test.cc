@@ -405,9 +405,11 @@ TEST(MessageBooks, NobodyIsHelpedWhileALeaderLives) {
     const GroupFacts leader = facts(n1, Role::leader, 3, {1}, 0);
     const GroupFacts follower = facts(n2, Role::follower, 3, {1}, 0);
     const GroupFacts candidate = facts(n3, Role::pre_candidate, 3, {1}, 0);
-    EXPECT_EQ(talk.ask(leader, n2, 3, HeartbeatRequest{}), std::nullopt);
-    talk.now += 50ms;
-    EXPECT_EQ(talk.answer(follower, n1, 3, HeartbeatReply{}), std::nullopt);
+    for (int i = 0; i < 3; ++i) {
+        talk.now += 50ms;
+        EXPECT_EQ(talk.ask(leader, n2, 3, HeartbeatRequest{}), std::nullopt);
+        EXPECT_EQ(talk.answer(follower, n1, 3, HeartbeatReply{}), std::nullopt);
+    }
     const auto granted = [&](const GroupFacts& voter, Duration later, bool stalled = false) {
         talk.now = Instant{} + later;
         EXPECT_EQ(talk.ask(candidate, voter.node, 4, VoteRequest{candidate.last, true}),
@@ -416,7 +418,7 @@ TEST(MessageBooks, NobodyIsHelpedWhileALeaderLives) {
     };
     EXPECT_NE(granted(follower, 200ms), std::nullopt);
     EXPECT_EQ(granted(follower, 200ms, true), std::nullopt);
-    EXPECT_EQ(granted(follower, 300ms), std::nullopt);
+    EXPECT_EQ(granted(follower, 400ms), std::nullopt);
     EXPECT_NE(granted(leader, 300ms), std::nullopt);
     GroupFacts again = follower;
     again.life = 2;
