@@ -97,7 +97,7 @@ TEST(ClusterStale, ANodeWhoseDiskFailsEndsAndLosesNothing) {
         const NodeId leader = scene.leader(shard0);
         io::SimFault fault;
         fault.code = code;
-        fault.path_part = "wal/";
+        fault.path_part = ".wal";
         fault.skip = 3;
         fault.error = -EIO;
         scene->fail_disk(leader, fault);

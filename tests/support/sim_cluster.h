@@ -143,6 +143,9 @@ public:
 
 private:
     static constexpr std::size_t events_max = 120;
+    /// Beyond twice an election timeout, of a leader that hears nobody: what its kernel had, and
+    /// stalls.
+    static constexpr Duration silence_max = 2s;
 
     /// What was seen of one group at the last look.
     struct Seen {
