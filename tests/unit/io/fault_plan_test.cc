@@ -35,6 +35,7 @@ TEST(FaultPlan, IsBoundedAndEndsWithAHeal) {
         FaultKnobs knobs = knobs_for(3 + seed % 3);
         knobs.clients = {NodeId(9)};
         knobs.wipes_max = 1;
+        knobs.rots_max = 1;
         const FaultPlan plan = make_fault_plan(seed, FaultProfile::everything, knobs);
         EXPECT_LE(plan.faults.size(), fault_classes * knobs.class_faults_max);
         std::set<std::uint32_t> numbers;
@@ -60,10 +61,11 @@ TEST(FaultPlan, OfAllSeedsHasEveryKindOfFault) {
         FaultKnobs knobs = knobs_for(5);
         knobs.clients = {NodeId(9)};
         knobs.wipes_max = 1;
+        knobs.rots_max = 1;
         for (const Fault& f : make_fault_plan(seed, FaultProfile::everything, knobs).faults)
             kinds.insert(f.kind);
     }
-    EXPECT_EQ(kinds.size(), static_cast<std::size_t>(FaultKind::wipe) + 1);
+    EXPECT_EQ(kinds.size(), static_cast<std::size_t>(FaultKind::rot) + 1);
 }
 
 TEST(FaultPlan, ASwarmLeavesOutClassesAndTheOthersAreTheSame) {
@@ -155,6 +157,7 @@ Life play(std::uint64_t seed, FaultProfile profile, std::size_t nodes = 3) {
     GossipHost host(cluster);
     FaultKnobs knobs = knobs_for(nodes);
     knobs.wipes_max = 1;
+    knobs.rots_max = 1;
     FaultPlayer player(cluster.world, make_fault_plan(seed, profile, knobs), host);
     cluster.world.run_for(1s);
     player.begin();
