@@ -52,7 +52,8 @@ public:
     void close() {
         closing_ = true;
         reactor_.backend().cancel(*this);
-        while (in_flight()) reactor_.backend().poll(1s);
+        Instant time{};
+        while (in_flight()) reactor_.backend().poll(1s, time);
     }
     /// Any thread.
     void add(Cores::Work work) {

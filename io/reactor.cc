@@ -105,7 +105,7 @@ void Reactor::count_turn(Instant end) noexcept {
 [[gnu::noinline]] bool Reactor::spin(Instant entry, Duration wait) {
     const Instant until = entry + std::min(spin_, wait);
     do {
-        if (backend_.poll(Duration::zero()) != 0) return true;
+        if (backend_.poll(Duration::zero(), now_) != 0) return true;
         if (has_ready() || mailboxes_.has_messages()) return true;
     } while (backend_.now() < until);
     return false;
@@ -143,9 +143,8 @@ void Reactor::turn(Duration wait_max) {
         wait = Duration::zero();
     }
     if (wait > Duration::zero() && !mailboxes_.try_sleep()) wait = Duration::zero();
-    backend_.poll(wait);
+    backend_.poll(wait, now_);
     mailboxes_.wake_up();
-    now_ = backend_.now();
     ready_.run();
     mailboxes_.receive();
     // After the completions: a timer that guards against silence must not fire while what it waits
@@ -159,7 +158,7 @@ void Reactor::turn(Duration wait_max) {
 
 void Reactor::run() {
     while (!stopping_) turn(wait_max_default);
-    backend_.poll(Duration::zero());
+    backend_.poll(Duration::zero(), now_);
 }
 
 }  // namespace kv::io

@@ -278,8 +278,9 @@ void SimBackend::mark_due(SimFlight name) {
 
 // Completions.
 
-std::size_t SimBackend::poll(Duration) {
+std::size_t SimBackend::poll(Duration, Instant& time) {
     if (dead_) return 0;
+    time = now();
     rung_ = false;
     gathering_.swap(due_);
     due_.clear();

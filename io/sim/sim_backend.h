@@ -26,7 +26,7 @@ struct SimNode;
 
 class SimBackend final : public Backend {
 public:
-    std::size_t poll(Duration wait_max) override;
+    std::size_t poll(Duration wait_max, Instant& time) override;
     void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;

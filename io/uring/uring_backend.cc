@@ -252,7 +252,7 @@ unsigned UringBackend::deliver_completions(Instant until) {
         [this, until] { return now() < until; });
 }
 
-std::size_t UringBackend::poll(Duration wait_max) {
+std::size_t UringBackend::poll(Duration wait_max, Instant& time) {
     // The last poll may have left some.
     if (!done_.empty() || ring_.has_completions()) wait_max = Duration::zero();
     // The flush behind a synced write may be issued by a kernel worker bound to this very core, and
@@ -261,7 +261,8 @@ std::size_t UringBackend::poll(Duration wait_max) {
     // Looking for work without sleeping looks into memory only.
     const bool look_only = wait_max == Duration::zero() && done_.empty() && !ring_.entry_needed();
     if (!look_only) ring_.enter(wait_max);
-    const Instant until = now() + delivery_max;
+    time = now();
+    const Instant until = time + delivery_max;
     std::size_t count = deliver_done();
     count += deliver_completions(until);
     for (int entries = 1; entries < entries_per_poll_max && ring_.more_waits(); ++entries) {

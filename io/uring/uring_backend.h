@@ -23,7 +23,7 @@ public:
     void set_peers(std::vector<int> ring_fds) { peers_ = std::move(ring_fds); }
     int ring_fd() const noexcept { return ring_.fd(); }
 
-    std::size_t poll(Duration wait_max) override;
+    std::size_t poll(Duration wait_max, Instant& time) override;
     void wake(CoreId core) override;
     Instant now() noexcept override;
     std::int64_t wall_ns() noexcept override;

@@ -25,7 +25,7 @@ std::optional<std::string> MessageBooks::said(const Message& message, const Spea
     if (const auto* const vote = std::get_if<VoteReply>(&message.body))
         return judge_reply(message, *vote, speaker, now);
     if (std::holds_alternative<HeartbeatReply>(message.body)) {
-        note_reply(message, sender, now);
+        note_reply(message, sender);
         return std::nullopt;
     }
     if (const auto* const beat = std::get_if<HeartbeatRequest>(&message.body)) {
@@ -124,9 +124,8 @@ MessageBooks::Wrong MessageBooks::judge_reply(const Message& message, const Vote
                     fmt::format("a pre-vote, {} ms after a heartbeat of a leader", since / 1ms));
 }
 
-/// A turn reads its messages with the time of the turn before (io/reactor.cc): a node that has been
-/// paused holds what it finds for heard before the pause.
-void MessageBooks::note_reply(const Message& message, const GroupFacts& sender, Instant now) {
+/// The heartbeat that is answered was heard after it was sent.
+void MessageBooks::note_reply(const Message& message, const GroupFacts& sender) {
     const auto found = beats_.find({message.group, message.to, message.from});
     if (found == beats_.end()) return;
     const Heartbeat& beat = found->second[message.sequence % heartbeats_max];
@@ -134,11 +133,9 @@ void MessageBooks::note_reply(const Message& message, const GroupFacts& sender, 
     if (!same || beat.term != message.term) return;
     Heard& heard = heard_[{message.group, message.from}];
     if (heard.life != sender.life) heard = {sender.life};
-    if (now > heard.replied) heard.before = std::exchange(heard.replied, now);
-    const Instant at = std::min(beat.at, heard.before);
-    if (heard.term == message.term && heard.at > at) return;
+    if (heard.term == message.term && heard.at > beat.at) return;
     heard.term = message.term;
-    heard.at = at;
+    heard.at = beat.at;
 }
 
 std::optional<std::string> MessageBooks::elected(const GroupFacts& leader) const {

@@ -59,9 +59,7 @@ private:
     struct Heard {
         std::uint64_t life = 0;
         Term term;
-        Instant at{};       ///< or later
-        Instant replied{};  ///< the turn of the last reply
-        Instant before{};   ///< and of one before that
+        Instant at{};  ///< or later
     };
     static constexpr std::size_t heartbeats_max = 8;  ///< kept, of a pair
 
@@ -69,7 +67,7 @@ private:
     Wrong judge_request(const Message& message, const VoteRequest& request);
     Wrong judge_reply(const Message& message, const VoteReply& reply, const Speaker& speaker,
                       Instant now);
-    void note_reply(const Message& message, const GroupFacts& sender, Instant now);
+    void note_reply(const Message& message, const GroupFacts& sender);
 
     const std::size_t majority_;
     const Duration election_timeout_;

@@ -406,9 +406,9 @@ TEST(Spin, AnIdleLoopLooksForWorkBeforeItSleeps) {
 TEST(Spin, AMessageThatComesMeanwhileNeedsNoDoorbell) {
     struct Sender final : ManualBackend {
         std::function<void()> at_poll;
-        std::size_t poll(Duration wait_max) override {
+        std::size_t poll(Duration wait_max, Instant& woken_at) override {
             if (polls == 5) at_poll();
-            return ManualBackend::poll(wait_max);
+            return ManualBackend::poll(wait_max, woken_at);
         }
     };
     Sender backend;

@@ -10,10 +10,11 @@ namespace kv::io {
 
 class ManualBackend : public Backend {
 public:
-    std::size_t poll(Duration wait_max) override {
+    std::size_t poll(Duration wait_max, Instant& woken_at) override {
         waited += wait_max;
         ++polls;
         time += time_per_poll;
+        woken_at = time;
         return 0;
     }
     void wake(CoreId core) override { woken.push_back(core); }

@@ -90,7 +90,9 @@ TEST(SimBackend, CompletionsOfOneInstantComeInAnyOrder) {
             probe.start(backend, request);
         }
         world.run_for(1ms);
-        backend.poll(Duration::zero());
+        Instant time{};
+        backend.poll(Duration::zero(), time);
+        EXPECT_EQ(time, backend.now());
         ASSERT_EQ(order.size(), 3u);
         orders.insert(order);
         world.remove_core(backend);

@@ -56,6 +56,7 @@ struct Machine {
 /// An operation that keeps what its completions bring.
 struct Recorder : Op {
     Recorder() noexcept : Op(&Recorder::completed) {}
+    explicit Recorder(Complete complete) noexcept : Op(complete) {}
 
     static void completed(Op& op, std::int32_t result, Completion completion) noexcept {
         auto& self = static_cast<Recorder&>(op);
@@ -388,13 +389,42 @@ TEST_F(Uring, MoreOperationsThanTheRingsHoldAllComplete) {
     ::close(fd);
 }
 
+TEST_F(Uring, ACompletionIsNotDatedBeforeTheWaitForIt) {
+    struct Dated : Recorder {
+        static void dated(Op& op, std::int32_t, Completion) noexcept {
+            auto& self = static_cast<Dated&>(op);
+            self.at = self.reactor->now();
+        }
+        explicit Dated(Reactor& of) noexcept : Recorder(&Dated::dated), reactor(&of) {}
+
+        Reactor* reactor;
+        Instant at{};
+    };
+    Machine machine;
+    SocketPair pair;
+    char byte = 0;
+    Dated reading(machine.reactor);
+    OpRequest request = request_for(OpCode::read, pair.ends[0]);
+    request.data = reinterpret_cast<std::byte*>(&byte);
+    request.bytes = 1;
+    request.offset = ~std::uint64_t{0};  // a stream: no position
+    reading.submit(machine, request);
+    machine.reactor.turn(0ms);
+    const Instant written = machine.backend->now();
+    pair.write("x");
+    EXPECT_TRUE(machine.turn_until([&] { return !reading.in_flight(); }));
+    EXPECT_GE(reading.at, written);
+}
+
 TEST_F(Uring, AnIdlePollWaitsAsLongAsItMayAndNoLonger) {
     Machine machine;
     const Instant before = machine.backend->now();
-    machine.backend->poll(0ms);
+    Instant woken{};
+    machine.backend->poll(0ms, woken);
     EXPECT_LT(machine.backend->now() - before, 1s);
     const Instant begun = machine.backend->now();
-    machine.backend->poll(50ms);
+    machine.backend->poll(50ms, woken);
+    EXPECT_GE(woken - begun, 40ms);
     EXPECT_GE(machine.backend->now() - begun, 40ms);
     EXPECT_LT(machine.backend->now() - begun, 10s);
 }
