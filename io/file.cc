@@ -19,6 +19,8 @@ Errc code_of(std::int32_t error) noexcept {
         case EMFILE:
         case ENFILE:
         case ENOMEM: return Errc::busy;
+        case EINVAL:
+        case EOPNOTSUPP: return Errc::unsupported;
         case ECANCELED: return Errc::canceled;
         case EPIPE:
         case ECONNRESET: return Errc::closed;

@@ -2,7 +2,8 @@
 
 /// Files and directories for coroutines. Everything is an operation of the reactor's backend, so it
 /// runs unchanged in the simulator. Owner core only.
-/// Errors: `no_space`, `not_found`, `exists`, `io`, each with the path and the system's words.
+/// Errors: `no_space`, `not_found`, `exists`, `unsupported` (this file system does not do that),
+/// `io`, each with the path and the system's words.
 
 #include <string>
 #include <vector>

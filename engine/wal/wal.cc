@@ -102,17 +102,18 @@ std::optional<std::string> Wal::file_of(SegmentSeq segment) const {
 
 // --- opening -------------------------------------------------------------------------------------
 
-io::Task<void> Wal::choose_sync_mode() {
+io::Task<Status> Wal::choose_sync_mode() {
     mode_ = SyncMode::fdatasync;
-    if (!options_.try_direct) co_return;
+    if (!options_.try_direct) co_return Status{};
     // Some file systems refuse direct access or synced writes; a scratch file tells.
     const std::string path = fmt::format("{}/probe-c{:02}.tmp", options_.directory, options_.core);
     auto opened = co_await open_segment(reactor_, path, SyncMode::dsync, true);
     if (!opened) {
+        if (opened.error().code != Errc::unsupported) co_return kv::fail(std::move(opened.error()));
         log::warn("direct writes are refused, using buffered writes and fdatasync",
                   log::field("directory", options_.directory),
                   log::field("error", opened.error().text()));
-        co_return;
+        co_return Status{};
     }
     io::File probe = *std::move(opened);
     AlignedBuffer block(io::block_bytes);
@@ -124,11 +125,14 @@ io::Task<void> Wal::choose_sync_mode() {
     static_cast<void>(removed);  // an empty scratch file hurts nobody; recovery passes over it
     if (status || status.error().code == Errc::no_space) {
         mode_ = SyncMode::dsync;
+    } else if (status.error().code != Errc::unsupported) {
+        co_return status;  // of a disk that cannot even write this, nothing good is to be expected
     } else {
         log::warn("synced writes are refused, using buffered writes and fdatasync",
                   log::field("directory", options_.directory),
                   log::field("error", status.error().text()));
     }
+    co_return Status{};
 }
 
 io::Task<Status> Wal::open(WalPosition position) {
@@ -136,7 +140,7 @@ io::Task<Status> Wal::open(WalPosition position) {
     durable_ = Lsn(position_.next_lsn.value() - 1);
     proven_ = durable_;
     last_record_lsn_ = durable_;
-    co_await choose_sync_mode();
+    KV_CO_CHECK(co_await choose_sync_mode());
     if (position_.clean && !position_.log.empty()) {
         const WalPosition::File& newest = position_.log.back();
         KV_ASSERT(newest.segment == position_.segment);

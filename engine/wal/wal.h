@@ -213,7 +213,7 @@ private:
     io::Task<Status> open_spare(WalPosition::File file);
     io::Task<Status> write_spare_header(const io::File* file);
     io::Task<Status> make_spare();
-    io::Task<void> choose_sync_mode();
+    io::Task<Status> choose_sync_mode();
     io::Task<void> close_file(io::File file);
     void retry_due() { spares_event_.set(); }
     std::string path_of(const SegmentFile& file) const;

@@ -80,7 +80,7 @@ void FaultPlayer::begin(Fault& fault) {
         case FaultKind::fail_sync: {
             io::SimFault error;
             error.code = fault.kind == FaultKind::fail_sync ? io::OpCode::sync : io::OpCode::write;
-            error.path_part = ".wal";  // segments: what a start only tries out may fail
+            error.path_part = "data/wal/";
             error.skip = static_cast<std::uint64_t>(fault.amount);
             error.error = -EIO;
             return host_.fail_disk(node, error);

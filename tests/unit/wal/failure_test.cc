@@ -205,6 +205,29 @@ TEST(WalFailure, AFullDiskAtTheStartIsAClearError) {
     EXPECT_EQ(scene.disk.used_bytes(), 0u) << "what was begun is removed";
 }
 
+TEST(WalFailure, AFileSystemWithoutDirectOrSyncedWritesIsUsedAndADiskThatFailsIsNot) {
+    for (const io::OpCode code : {io::OpCode::open, io::OpCode::write}) {
+        for (const std::int32_t error : {-EINVAL, -EOPNOTSUPP, -EIO}) {
+            SCOPED_TRACE(error);
+            Scene scene(1, calm(), small_segments(std::uint64_t{64} << 10));
+            io::SimFault fault = fault_on(code, error);
+            fault.path_part = "probe";
+            scene.disk.add_fault(fault);
+            Life life(scene);
+            ASSERT_EQ(life.start(), error != -EIO);
+            if (error == -EIO) {
+                EXPECT_NE(life.opened->error().text().find("data/wal/probe-c00.tmp"),
+                          std::string::npos)
+                    << life.opened->error().text();
+                continue;
+            }
+            EXPECT_EQ(life.wal().sync_mode(), SyncMode::fdatasync);
+            ASSERT_TRUE(life.stage_and_settle(900));
+            ASSERT_TRUE(life.stop());
+        }
+    }
+}
+
 TEST(WalFailure, BuffersAreSyncedOnlyWhenTheirWriteHasCompleted) {
     Scene scene(1, calm(), small_segments(std::uint64_t{64} << 10));
     scene.options.try_direct = false;
