@@ -141,7 +141,12 @@ Task<Result<Endpoint>> Listener::listen(Endpoint endpoint) {
     OpRequest request;
     request.code = OpCode::listen;
     request.endpoint = &endpoint;
-    const std::int32_t result = co_await OpAwaiter(reactor_, request);
+    const Instant until = reactor_.now() + address_patience;
+    std::int32_t result = co_await OpAwaiter(reactor_, request);
+    while (result == -EADDRINUSE && reactor_.now() < until) {
+        co_await SleepAwaiter(reactor_, address_retry);
+        result = co_await OpAwaiter(reactor_, request);
+    }
     if (result < 0) co_return fail(io_error(result, "listen on", endpoint.text()));
     fd_ = result;
     co_return endpoint;

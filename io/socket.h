@@ -95,6 +95,11 @@ public:
         ~Handler() = default;
     };
 
+    /// An address in use is waited for: what listened there may have ended just now, and the kernel
+    /// takes a while to take the ring of a process down that was killed.
+    static constexpr Duration address_patience = 2s;
+    static constexpr Duration address_retry = 10ms;
+
     Listener(Reactor& reactor, Handler& handler) noexcept;
     Listener(const Listener&) = delete;
 
