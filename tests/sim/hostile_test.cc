@@ -21,6 +21,7 @@ ClusterOptions options() {
     ClusterOptions options;
     options.cores = 2;
     options.config = cluster_config();
+    options.impostor = true;
     return options;
 }
 

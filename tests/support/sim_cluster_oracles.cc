@@ -55,7 +55,7 @@ void SimCluster::refresh(NodeId node) {
 void SimCluster::on_sent(NodeId id, const Message& message) {
     ++counters_.messages;
     if (on_message) on_message(id, message);
-    judge(id, message);
+    if (!options_.impostor) judge(id, message);
     const auto* const reply = std::get_if<AppendReply>(&message.body);
     Term match_term;
     if (reply != nullptr && !reply->rejected) {
@@ -164,7 +164,8 @@ void SimCluster::look_at(NodeId id, House& house) {
         }
         const GroupFacts found = facts(id, house, shard);
         const bool leads = now.role == consensus::Role::leader;
-        if (leads && (seen.role != now.role || seen.term != now.term)) {
+        const bool elected = leads && (seen.role != now.role || seen.term != now.term);
+        if (elected && !options_.impostor) {
             if (auto wrong = books_.elected(found)) complain("votes", std::move(*wrong));
         }
         seen = now;
