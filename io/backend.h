@@ -34,8 +34,8 @@ public:
         if (op.in_flight_) request_cancel(op);
     }
     /// Hands over what was submitted and delivers the completions that are there; when there are
-    /// none, waits up to `wait_max` for the first. `time` is set to now() when the wait is over, for
-    /// those who take the completions. Returns how many were delivered.
+    /// none, waits up to `wait_max` for the first. `time` is set to now() when the wait is over,
+    /// for those who take the completions. Returns how many were delivered.
     virtual std::size_t poll(Duration wait_max, Instant& time) = 0;
     /// Ends the wait of the poll that another core of this node is in, or its next one. Handed over
     /// with what was submitted. Waking more than once, or a core that does not wait, is harmless.

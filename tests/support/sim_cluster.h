@@ -33,7 +33,7 @@ struct ClusterOptions {
     std::uint16_t cores = 1;  ///< of each first process
     std::uint16_t shards = 4;
     io::SimKnobs knobs;
-    /// Somebody speaks in the name of a node: what the others answer is not judged by who has asked.
+    /// Somebody speaks in the name of a node: answers are not judged by who has asked.
     bool impostor = false;
     /// What every node has in its file, but for its id, its addresses and the list of nodes.
     Config config;
