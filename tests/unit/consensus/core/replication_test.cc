@@ -294,7 +294,7 @@ TEST_F(PartialAnswer, WhoHasNoRoomForLongIsAskedOnceATimeout) {
 }
 
 TEST_F(PartialAnswer, AMatchOutsideOfItsRequestIsIgnored) {
-    for (const std::uint64_t match : {0, 1, 7, 100}) {
+    for (const std::uint64_t match : {0u, 1u, 7u, 100u}) {
         RaftOne other;
         other.lead();
         other.propose();
