@@ -111,6 +111,13 @@ bool Replica::may_apply() const noexcept {
     return !own || readers_.front().behind >= done_ + proposed_.front().waiters.size();
 }
 
+Result<std::size_t> Replica::apply_next() {
+    const Result<std::size_t> applied = group_.apply_next();
+    // A read that was confirmed before this entry was applied comes before the next one.
+    if (!readers_.empty()) serve_readers();
+    return applied;
+}
+
 void Replica::role_changed() {
     const Term leads = group_.ready() ? group_.raft().term() : Term();
     if (leads == leads_) return;

@@ -104,6 +104,8 @@ public:
     /// Whether the next committed entry may be applied: not while a read that comes before one of
     /// its commands is not confirmed.
     bool may_apply() const noexcept;
+    /// Applies the next committed entry; returns its bytes. Errors: Group::apply_next().
+    Result<std::size_t> apply_next();
     /// Rounds of reads up to `ready.round` are confirmed.
     void reads_confirmed(const consensus::ReadReady& ready);
     /// The role has changed: reads that were begun as leader are given up.

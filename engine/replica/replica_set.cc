@@ -352,7 +352,7 @@ void ReplicaSet::apply_committed() noexcept {
         Replica& replica = *committed_.front();
         committed_.pop_front();
         replica.committed = false;
-        const Result<std::size_t> applied = replica.group().apply_next();
+        const Result<std::size_t> applied = replica.apply_next();
         if (!applied) {
             on_failed(applied.error());
             return;

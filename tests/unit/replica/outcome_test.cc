@@ -16,6 +16,7 @@ struct Answers final : AppliedHandler {
     std::vector<std::uint64_t> applied;
     std::vector<std::pair<std::uint64_t, Errc>> dropped;
     std::vector<std::uint64_t> reads;
+    std::vector<std::size_t> keys;  ///< that each of them found
 
     void on_applied(std::span<const Applied> some) noexcept override {
         for (const Applied& one : some) applied.push_back(one.waiter.request);
@@ -25,8 +26,11 @@ struct Answers final : AppliedHandler {
         for (const Waiter& waiter : waiters) dropped.emplace_back(waiter.request, reason);
     }
     void on_reads_dropped(const Replica&, std::span<const Waiter>, Errc) noexcept override {}
-    void on_readable(const Replica&, std::span<const Waiter> readers) noexcept override {
-        for (const Waiter& reader : readers) reads.push_back(reader.request);
+    void on_readable(const Replica& replica, std::span<const Waiter> readers) noexcept override {
+        for (const Waiter& reader : readers) {
+            reads.push_back(reader.request);
+            keys.push_back(replica.store().size());
+        }
     }
 };
 
@@ -50,15 +54,15 @@ protected:
         options.boot = 1;
         return options;
     }
-    /// All that was handed over is durable, and what is committed is applied.
+    /// All that was handed over is durable, and what is committed is applied, unless `idle`.
     void settle() {
         for (int i = 0; i < 4; ++i) {
             const std::size_t roles = owner.role_changes;
             replica.group().flush(now);
             if (owner.role_changes != roles) replica.role_changed();
             if (!log.marks.empty()) replica.group().persisted(log.marks.back(), now);
-            while (replica.group().has_committed() && replica.may_apply()) {
-                ASSERT_TRUE(replica.group().apply_next());
+            while (!idle && replica.group().has_committed() && replica.may_apply()) {
+                ASSERT_TRUE(replica.apply_next());
             }
         }
     }
@@ -119,9 +123,21 @@ protected:
         replica.close_batch(1);
         settle();
     }
+    /// A read, and node 2 says that it has no other leader.
+    void confirm_read(std::uint64_t request) {
+        ASSERT_EQ(replica.begin_read(Waiter{this, request}, 0, true), ReadTurn::later);
+        settle();
+        for (int i = 0; i < 6; ++i) tick();
+        const Message* const asked = last_sent<HeartbeatRequest>();
+        ASSERT_NE(asked, nullptr);
+        const std::uint64_t round = std::get<HeartbeatRequest>(asked->body).read;
+        hear(*asked, HeartbeatReply{round});
+        for (const consensus::ReadReady& ready : owner.reads) replica.reads_confirmed(ready);
+    }
     using Dropped = std::vector<std::pair<std::uint64_t, Errc>>;
 
     Instant now{1h};
+    bool idle = false;
     Slab slab;
     FakeLog log;
     FakeOwner owner;
@@ -160,15 +176,44 @@ TEST_F(Outcome, AReadBehindLostCommandsOfAnEarlierTermIsServed) {
     depose(before);
     elect();
     acknowledge();
-    EXPECT_EQ(replica.begin_read(Waiter{this, 9}, 0, true), ReadTurn::later);
-    settle();
-    for (int i = 0; i < 6; ++i) tick();
-    const Message* const asked = last_sent<HeartbeatRequest>();
-    ASSERT_NE(asked, nullptr);
-    const std::uint64_t round = std::get<HeartbeatRequest>(asked->body).read;
-    hear(*asked, HeartbeatReply{round});
-    for (const consensus::ReadReady& ready : owner.reads) replica.reads_confirmed(ready);
+    confirm_read(9);
     EXPECT_EQ(answers.reads, (std::vector<std::uint64_t>{9}));
+}
+
+/// The majority has told that it leads, and what was committed waits for its turn to be applied.
+TEST_F(Outcome, AReadWaitsUntilWhatIsCommittedIsApplied) {
+    elect();
+    acknowledge();
+    const LogPosition before = raft().last();
+    idle = true;
+    depose(before);
+    elect();
+    acknowledge();
+    ASSERT_GT(raft().commit(), replica.group().applied());
+    confirm_read(9);
+    EXPECT_TRUE(answers.reads.empty());
+    idle = false;
+    settle();
+    EXPECT_EQ(answers.reads, (std::vector<std::uint64_t>{9}));
+}
+
+/// And comes before what was asked behind it.
+TEST_F(Outcome, AReadIsNotOvertakenByACommandBehindIt) {
+    elect();
+    acknowledge();
+    const LogPosition before = raft().last();
+    idle = true;
+    depose(before);
+    elect();
+    acknowledge();
+    confirm_read(9);
+    put(1);
+    acknowledge();
+    idle = false;
+    settle();
+    EXPECT_EQ(answers.applied, (std::vector<std::uint64_t>{1}));
+    EXPECT_EQ(answers.reads, (std::vector<std::uint64_t>{9}));
+    EXPECT_EQ(answers.keys, (std::vector<std::size_t>{0}));
 }
 
 /// What stayed in its log is committed with its next term.

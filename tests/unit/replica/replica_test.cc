@@ -83,7 +83,7 @@ struct Fixture {
     void persist(consensus::PersistMark mark) {
         replica.group().persisted(mark, Instant());
         while (replica.group().has_committed() && replica.may_apply()) {
-            ASSERT_TRUE(replica.group().apply_next().has_value());
+            ASSERT_TRUE(replica.apply_next().has_value());
         }
         replica.group().flush(Instant());
     }

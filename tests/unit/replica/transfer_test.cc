@@ -57,6 +57,8 @@ TEST(SnapshotTransfer, ABrokenConnectionGoesOnWhereItBroke) {
     behind.expect_equal();
     EXPECT_EQ(behind.received().resumed, 1u);
     EXPECT_EQ(behind.received().installed, 1u);
+    EXPECT_EQ(behind.received().failed, 1u)
+        << "the connection, and nothing that came over the next";
 }
 
 TEST(SnapshotTransfer, AnotherLeaderSendsItsOwn) {
