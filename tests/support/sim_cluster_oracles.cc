@@ -61,8 +61,13 @@ void SimCluster::on_sent(NodeId id, const Message& message) {
     if (reply != nullptr && !reply->rejected) {
         const ShardId shard(static_cast<std::uint16_t>(message.group.value() - 1));
         const consensus::Raft& group = raft(houses_.at(id), shard);
+        if (reply->match > group.last().index && message.term == group.term())
+            complain("message", fmt::format("n{} acknowledges entry {} of group {}, its log ends "
+                                            "with {}",
+                                            id.value(), reply->match.value(), message.group.value(),
+                                            group.last().index.value()));
         const bool there =
-            reply->match > group.compacted().index && reply->match <= group.last().index;
+            reply->match >= group.compacted().index && reply->match <= group.last().index;
         if (there) match_term = group.term_at(reply->match);
     }
     if (!broken_promise(message, match_term, logs_[id])) return;

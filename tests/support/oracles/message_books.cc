@@ -24,6 +24,10 @@ std::optional<std::string> MessageBooks::said(const Message& message, const Spea
         return judge_request(message, *vote);
     if (const auto* const vote = std::get_if<VoteReply>(&message.body))
         return judge_reply(message, *vote, speaker, now);
+    const bool leading = std::holds_alternative<HeartbeatRequest>(message.body) ||
+                         std::holds_alternative<AppendRequest>(message.body);
+    if (leading && !leads && speaker.role_before != consensus::Role::leader)
+        return sentence(message, "it speaks as a leader, and is none");
     if (std::holds_alternative<HeartbeatReply>(message.body)) {
         note_reply(message, sender);
         return std::nullopt;

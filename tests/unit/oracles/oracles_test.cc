@@ -357,6 +357,18 @@ TEST(MessageBooks, EntriesAreAPieceOfTheLog) {
     EXPECT_NE(talk.ask(leader, n2, 3, SnapshotRequest{{Term(1), Index(3)}}), std::nullopt);
 }
 
+TEST(MessageBooks, WhoDoesNotLeadDoesNotSpeakAsALeader) {
+    Talk talk;
+    const GroupFacts leader = facts(n1, Role::leader, 3, {1, 1}, 1);
+    const GroupFacts follower = facts(n1, Role::follower, 3, {1, 1}, 1);
+    for (const MessageBody& body :
+         {MessageBody(HeartbeatRequest{Index(1)}),
+          MessageBody(AppendRequest{{Term(1), Index(2)}, Index(1), {}})}) {
+        EXPECT_EQ(talk.ask(leader, n2, 3, body), std::nullopt);
+        EXPECT_NE(talk.ask(follower, n2, 3, body), std::nullopt);
+    }
+}
+
 TEST(MessageBooks, VotesGoToLogsThatAreComplete) {
     for (const bool pre : {false, true}) {
         Talk talk;
