@@ -28,6 +28,8 @@ inline constexpr std::size_t block_header_bytes = 12;
 inline constexpr std::size_t block_key_bytes_max = 65535;
 inline constexpr std::size_t block_value_bytes_max = std::size_t{8} << 20;
 inline constexpr std::uint64_t block_revision_max = (std::uint64_t{1} << 48) - 1;
+/// Of what is loaded. More was never written: the rest is for what is written from then on.
+inline constexpr std::uint64_t revision_loadable_max = block_revision_max / 2;
 
 /// The length of the block of such a key and value.
 constexpr std::size_t block_bytes(std::size_t key_bytes, std::size_t value_bytes) noexcept {

@@ -181,8 +181,8 @@ Result<std::size_t> StoreLoader::entry_bytes(Bytes header) const {
         return fail(Errc::unsupported,
                     fmt::format("an entry of kind {}, flags {:#x}", kind, flags));
     }
-    if (revision == 0 || revision > revision_.value() || key_bytes == 0 ||
-        value_bytes > block_value_bytes_max) {
+    if (revision == 0 || revision > std::min(revision_.value(), revision_loadable_max) ||
+        key_bytes == 0 || value_bytes > block_value_bytes_max) {
         return fail(Errc::corrupt, fmt::format("an entry of revision {}, with {} bytes of key and "
                                                "{} of value",
                                                revision, key_bytes, value_bytes));
@@ -229,6 +229,10 @@ Status StoreLoader::feed(Bytes bytes) {
 }
 
 Status StoreLoader::finish(std::uint64_t keys) {
+    if (revision_.value() > revision_loadable_max) {
+        return fail(Errc::corrupt,
+                    fmt::format("revision {}, which no store gets to", revision_.value()));
+    }
     if (!partial_.empty()) return fail(Errc::corrupt, "the last entry is cut short");
     if (store_.size() != keys) {
         return fail(Errc::corrupt,

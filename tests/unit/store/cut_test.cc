@@ -258,5 +258,23 @@ TEST(StoreLoader, RefusesWhatNoStoreCanHold) {
     }
 }
 
+TEST(StoreLoader, RefusesRevisionsThatLeaveNoRoom) {
+    for (const bool in_head : {true, false}) {
+        for (const std::uint64_t more : {0u, 1u}) {
+            const std::uint64_t revision = revision_loadable_max + more;
+            Slab slab;
+            Store store(slab, 1);
+            StoreLoader loader(store, Revision(in_head ? revision : ~std::uint64_t{0}));
+            Status status;
+            if (!in_head) status = loader.feed(as_bytes(entry(revision, "k", "v")));
+            if (status && in_head) status = loader.finish(0);
+            EXPECT_EQ(status.has_value(), more == 0);
+            if (!status) {
+                EXPECT_EQ(status.error().code, Errc::corrupt);
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace kv
