@@ -1,5 +1,9 @@
 #include "consensus/drive/group.h"
 
+#include <algorithm>
+
+#include "proto/base/log.h"
+
 namespace kv::consensus {
 
 void Group::restore(LogPosition last, std::uint64_t time_ms, const Configuration& configuration) {
@@ -33,9 +37,11 @@ Status Group::recover(LogPosition reset) {
 
 void Group::step(const Message& message, Instant now) {
     const auto* const append = std::get_if<AppendRequest>(&message.body);
-    if (append == nullptr || append->entries.empty() || !log_.constrained()) {
-        return raft_.step(message, now, effects_);
-    }
+    if (append == nullptr || append->entries.empty()) return raft_.step(message, now, effects_);
+    const bool all_storable = std::ranges::all_of(
+        append->entries, [&](Bytes entry) { return entry.size() <= log_.entry_bytes_max(); });
+    if (all_storable && !log_.constrained()) return raft_.step(message, now, effects_);
+    if (!all_storable) log_too_long(now);
     Message fitting = message;
     std::get<AppendRequest>(fitting.body).entries.resize(entries_with_room(*append));
     raft_.step(fitting, now, effects_);
@@ -51,10 +57,22 @@ std::size_t Group::entries_with_room(const AppendRequest& request) const noexcep
         const Result<Entry> entry = decode_entry(request.entries[i], id());
         const bool held = entry && raft_.holds({entry->term, index});
         if (held) continue;
+        if (request.entries[i].size() > log_.entry_bytes_max()) return i;
         bytes += request.entries[i].size() + entry_header_bytes;
-        if (log_.refusal(bytes)) return i;
+        if (log_.constrained() && log_.refusal(bytes)) return i;
     }
     return request.entries.size();
+}
+
+/// Its leader may be configured with longer ones; the followers that can store them go on.
+void Group::log_too_long(Instant now) noexcept {
+    std::uint64_t passed_over = 0;
+    if (!too_long_rate_.allow(now, passed_over)) return;
+    log::error(
+        "an entry of the leader is longer than this node's log takes: it falls behind until "
+        "wal.segment_bytes and limits.* are equal on all nodes",
+        log::field("group", id().value()), log::field("bytes_max", log_.entry_bytes_max()),
+        log::field("passed_over", passed_over));
 }
 
 void Group::fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "consensus/core/raft.h"
+#include "consensus/drive/log_rate.h"
 #include "consensus/drive/log_store.h"
 #include "consensus/drive/state_machine.h"
 
@@ -115,6 +116,7 @@ public:
 
 private:
     std::size_t entries_with_room(const AppendRequest& request) const noexcept;
+    void log_too_long(Instant now) noexcept;
     Status apply(const Entry& entry);
 
     Raft raft_;
@@ -125,6 +127,7 @@ private:
     LogPosition applied_;
     std::uint64_t applied_time_ms_ = 0;
     Configuration configuration_;
+    LogRate too_long_rate_;
 };
 
 }  // namespace kv::consensus

@@ -4,6 +4,7 @@
 /// engine/replica implements it over the WAL of the core. Nothing here waits: what was staged in a
 /// turn becomes durable together, and the owner then calls Group::persisted().
 
+#include <cstdint>
 #include <optional>
 
 #include "consensus/core/effects.h"
@@ -26,6 +27,8 @@ public:
     /// Why an entry of `bytes` cannot be stored now: `read_only`, `log_full`, `shutting_down`.
     /// Asked for each command, and for what other leaders send, while constrained().
     virtual std::optional<Errc> refusal(std::size_t bytes) const noexcept = 0;
+    /// No entry longer than this can ever be stored. Constant.
+    std::size_t entry_bytes_max() const noexcept { return entry_bytes_max_; }
     /// False: there is nothing that could make refusal() refuse, so that the hot path need not ask.
     bool constrained() const noexcept { return constrained_; }
 
@@ -34,7 +37,10 @@ protected:
     /// Kept up to date by the implementation, once a turn: what is taken meanwhile waits for room.
     void set_constrained(bool constrained) noexcept { constrained_ = constrained; }
 
+    void set_entry_bytes_max(std::size_t bytes) noexcept { entry_bytes_max_ = bytes; }
+
 private:
+    std::size_t entry_bytes_max_ = SIZE_MAX;
     bool constrained_ = true;
 };
 

@@ -41,6 +41,7 @@ ReplicaSet::ReplicaSet(io::Reactor& reactor, ReplicaSetOptions options, FailureH
     // to release others.
     raft.append_bytes_max = std::min(raft.append_bytes_max, wal_.record_bytes_max() / 2);
     raft.cached_bytes_max = std::min(raft.cached_bytes_max, group_cache_bytes());
+    set_entry_bytes_max(wal_.record_bytes_max());
     replicas_.resize(options_.shards);
     leads_.resize(options_.shards);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {

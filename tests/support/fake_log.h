@@ -27,6 +27,8 @@ struct FakeLog final : consensus::LogStore {
     std::vector<consensus::PersistMark> marks;  ///< handed over, ascending
     std::vector<LogPosition> resets;
 
+    using LogStore::set_constrained;
+    using LogStore::set_entry_bytes_max;
     void reset(GroupId, LogPosition position) noexcept override { resets.push_back(position); }
     void hand_over(GroupId, consensus::PersistMark mark) noexcept override {
         marks.push_back(mark);

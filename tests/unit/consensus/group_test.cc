@@ -253,6 +253,36 @@ TEST(Group, AFollowerWithoutRoomForAllTakesAPartAndAnswersHeartbeats) {
     EXPECT_EQ(append(3), Index(5));
 }
 
+/// A leader may be configured with longer ones.
+TEST(Group, AFollowerTakesNoEntryThatItsLogCanNeverStore) {
+    for (const bool constrained : {false, true}) {
+        Fixture f;
+        ASSERT_TRUE(f.group.start(voters({7, 8, 9}), now).has_value());
+        f.persist_all();
+        const Sealed second(2, 2, "x", EntryKind::commands);
+        const Sealed third(2, 3, std::string(1000, 'y'), EntryKind::commands);
+        const Sealed fourth(2, 4, "z", EntryKind::commands);
+        f.log.set_entry_bytes_max(third.bytes.size() - 1);
+        f.log.set_constrained(constrained);
+        AppendRequest append{{Term(1), Index(1)}, Index(1), {}};
+        for (const Sealed* const entry : {&second, &third, &fourth}) {
+            append.entries.push_back(as_bytes(entry->bytes));
+        }
+        Message request{group_id, NodeId(7), self, Term(2), 5, 1, append};
+        f.owner.messages.clear();
+        f.group.step(request, now);
+        f.persist_all();
+        ASSERT_EQ(f.owner.messages.size(), 1u);
+        EXPECT_EQ(std::get<AppendReply>(f.owner.messages[0].body).match, Index(2));
+        EXPECT_EQ(f.group.raft().last().index, Index(2));
+        f.log.set_entry_bytes_max(third.bytes.size());
+        request.sequence = 2;
+        f.group.step(request, now);
+        f.persist_all();
+        EXPECT_EQ(f.group.raft().last().index, Index(4));
+    }
+}
+
 TEST(Group, RecoveryAppliesWhatItKnowsToBeCommittedAndNoMore) {
     Fixture f;
     std::string configuration;
