@@ -56,6 +56,9 @@ public:
         return Bytes(buffer_.first(*taken));
     }
 
+    /// Nothing is under way but what is to come over the connection. Else what breaks it off leaves
+    /// nobody knows what in the file and the store.
+    bool at_rest = true;
     const ShardId shard;
     const std::uint64_t snapshot;
     const std::uint64_t size;
@@ -203,7 +206,8 @@ io::Task<void> SnapshotReceiver::serve() {
     const Caller caller = caller_of(link_->theirs());
     const std::uint64_t before = counters_.bytes;
     const Status status = co_await take(link_.get());
-    if (!status && !link_->broken()) co_await discard();
+    const bool goes_on = link_->broken() && incoming_ && incoming_->at_rest;
+    if (!status && !goes_on) co_await discard();
     co_await link_->close(status.has_value());
     link_.reset();
     std::uint64_t passed_over = 0;
@@ -279,7 +283,9 @@ io::Task<Status> SnapshotReceiver::begin(const SnapshotBegin* asked) {
 io::Task<Status> SnapshotReceiver::take_chunks(consensus::SnapshotLink* link,
                                                std::uint64_t snapshot) {
     while (true) {
+        incoming_->at_rest = true;
         KV_CO_TRY(const auto received, co_await link->receive());
+        incoming_->at_rest = false;
         if (received.kind == FrameKind::snapshot_end) {
             KV_CO_TRY(const std::uint64_t named, decode_snapshot_end(received.frame()));
             if (named == snapshot && incoming_->complete()) co_return Status{};
@@ -321,10 +327,10 @@ io::Task<Status> SnapshotReceiver::finish(const SnapshotBegin* asked) {
     complete.bytes = incoming.size;
     complete.store = &incoming.store;
     if (stopping_ || !owner_.install(complete)) {
-        // The group has got further by itself. The file is a good one: it goes with the next.
-        snapshots_.add_file(incoming.shard, index);
+        // The group knows better, or this is the end: the next start is not to believe the file.
+        if (!snapshots_.has_file(incoming.shard, index)) incoming.path = path;
         co_await discard();
-        co_return Status{};
+        co_return co_await io::sync_directory(reactor_, snapshots_.options().directory);
     }
     ++counters_.installed;
     log::info("a snapshot of the leader is installed", log::field("shard", complete.shard.value()),

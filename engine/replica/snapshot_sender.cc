@@ -216,10 +216,11 @@ io::Task<Status> SnapshotSender::send_chunks(Bytes bytes, std::uint64_t offset) 
         const std::uint64_t rate = bytes_per_second_ * (snapshots_.urgent() ? urgent_factor : 1);
         const auto ns = static_cast<std::int64_t>(chunk.size() * 1'000'000'000 / rate);
         Instant next = reactor_.now() + std::chrono::nanoseconds(ns);
+        const Instant until = next + (snapshots_.urgent() ? Duration{} : slow_wait_max);
         do {
             co_await io::SleepAwaiter(reactor_, next);
             next = reactor_.now() + slow_sync;
-        } while (log_.oldest_write(reactor_.now()) > slow_sync && !stopping_);
+        } while (log_.oldest_write(reactor_.now()) > slow_sync && next < until && !stopping_);
     }
     co_return Status{};
 }

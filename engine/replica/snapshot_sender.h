@@ -31,6 +31,8 @@ public:
     static constexpr std::uint64_t urgent_factor = 4;
     /// A write of the log that takes longer makes a transfer wait.
     static constexpr Duration slow_sync = 20ms;
+    /// So long for a chunk at most: a disk that is always slow is no reason not to get on.
+    static constexpr Duration slow_wait_max = 200ms;
     /// After a failure.
     static constexpr Duration retry_pause = 250ms;
     /// How long the log behind what was sent is kept: for an answer, and for a transfer that broke

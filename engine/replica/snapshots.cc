@@ -322,14 +322,18 @@ io::Task<void> Snapshots::mark_taken() {
         state.marked_term = taken.term;
     }
     wal::Ticket ticket = 0;
-    for (const Taken& taken : taken_) ticket = stage_mark(taken.shard);
+    for (Taken& taken : taken_) taken.ticket = ticket = stage_mark(taken.shard);
     reactor_.want_turn();
     while (!ending() && durable_ < ticket) {
         wake_.reset();
         co_await wake_.wait();
     }
     if (durable_ < ticket) co_return;  // the next start finds them
-    const std::vector<Taken> marked = std::exchange(taken_, {});
+    // What was installed meanwhile has its mark on its way, behind these.
+    const auto later = std::ranges::stable_partition(
+        taken_, [&](const Taken& taken) { return taken.ticket != 0 && taken.ticket <= durable_; });
+    const std::vector<Taken> marked(taken_.begin(), later.begin());
+    taken_.erase(taken_.begin(), later.begin());
     for (const Taken& taken : marked) {
         retention_.marked(taken.shard, taken.index);
         replica(taken.shard).group().compacted({taken.term, taken.index});

@@ -167,8 +167,7 @@ public:
     /// Whether files are written directly.
     bool direct() const noexcept { return log_.sync_mode() == wal::SyncMode::dsync; }
     std::string slots(ShardId shard) const { return slots_of(shard); }
-    /// There is a file of `shard` that was not taken here and is not needed.
-    void add_file(ShardId shard, Index index);
+    bool has_file(ShardId shard, Index index) const;
     /// The state of `shard` is that of a file that arrived and is durable under its name. Stages
     /// its mark: whoever calls stages what else belongs to it in the same turn.
     void installed(ShardId shard, const snapshot::Head& head, std::uint64_t bytes);
@@ -212,6 +211,7 @@ private:
         ShardId shard;
         Index index;
         Term term;
+        wal::Ticket ticket = 0;  ///< of its mark; 0: to be staged
     };
     struct RetryTimer : io::Timer {
         explicit RetryTimer(io::Event& e) noexcept

@@ -43,6 +43,8 @@ bool Snapshots::urgent() const {
 
 bool Snapshots::stale(ShardId shard) const {
     const bool newer = replica(shard).group().applied() > shards_[shard.value()].facts.index;
+    // Another follower reads what another snapshot would take away from it.
+    if (reads_back(shard) && !overdue()) return false;
     return newer && retention_.log_bytes(shard) > log_limit() / stale_divisor;
 }
 
@@ -68,10 +70,9 @@ std::string Snapshots::arriving_path(ShardId shard, Index index) const {
            std::string(snapshot::temporary_suffix);
 }
 
-void Snapshots::add_file(ShardId shard, Index index) {
-    std::vector<Index>& files = shards_[shard.value()].files;
-    if (std::ranges::find(files, index) == files.end()) files.push_back(index);
-    std::ranges::sort(files);
+bool Snapshots::has_file(ShardId shard, Index index) const {
+    const std::vector<Index>& files = shards_[shard.value()].files;
+    return std::ranges::find(files, index) != files.end();
 }
 
 void Snapshots::installed(ShardId shard, const snapshot::Head& head, std::uint64_t bytes) {

@@ -216,6 +216,32 @@ TEST(SnapshotTransfer, AnErrorOfTheReceiversDiskLosesTheAttemptAlone) {
     }
 }
 
+/// So long that the sender has given up before: what is in the file, and what is not, is not known.
+TEST(SnapshotTransfer, AnErrorBehindABrokenConnectionIsNotGoneOnFrom) {
+    for (const io::OpCode code : {io::OpCode::write, io::OpCode::sync}) {
+        SCOPED_TRACE(static_cast<int>(code));
+        Behind behind(options());
+        io::SimFault fault;
+        fault.code = code;
+        fault.path_part = "arriving";
+        fault.skip = code == io::OpCode::write ? 1 : 0;
+        fault.stall = 5s;
+        fault.error = -EIO;
+        const std::size_t number = behind.disk(behind.away).add_fault(fault);
+        behind.cluster.start(behind.away);
+        ASSERT_TRUE(behind.cluster.run_until(
+            [&] { return behind.disk(behind.away).fault(number).hits == 1; }));
+        behind.cluster.world.network().reset_connections(
+            ReplicaCluster::id(behind.cluster.leader()), ReplicaCluster::id(behind.away));
+        behind.expect_equal();
+        EXPECT_EQ(behind.received().resumed, 0u);
+        EXPECT_EQ(behind.received().installed, 1u);
+        behind.cluster.crash(behind.away);
+        behind.cluster.start(behind.away);
+        behind.expect_equal();
+    }
+}
+
 /// The old file is given up while it is being read, and goes on being read.
 TEST(SnapshotTransfer, ANewerSnapshotDuringATransferDoesNotDisturbIt) {
     Behind behind(slow());
