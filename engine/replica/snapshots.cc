@@ -330,10 +330,12 @@ io::Task<void> Snapshots::mark_taken() {
     }
     if (durable_ < ticket) co_return;  // the next start finds them
     // What was installed meanwhile has its mark on its way, behind these.
-    const auto later = std::ranges::stable_partition(
-        taken_, [&](const Taken& taken) { return taken.ticket != 0 && taken.ticket <= durable_; });
-    const std::vector<Taken> marked(taken_.begin(), later.begin());
-    taken_.erase(taken_.begin(), later.begin());
+    std::vector<Taken> marked;
+    std::erase_if(taken_, [&](const Taken& taken) {
+        const bool durable = taken.ticket != 0 && taken.ticket <= durable_;
+        if (durable) marked.push_back(taken);
+        return durable;
+    });
     for (const Taken& taken : marked) {
         retention_.marked(taken.shard, taken.index);
         replica(taken.shard).group().compacted({taken.term, taken.index});
