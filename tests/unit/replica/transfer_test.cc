@@ -242,6 +242,44 @@ TEST(SnapshotTransfer, AnErrorBehindABrokenConnectionIsNotGoneOnFrom) {
     }
 }
 
+/// Its log has got further while the file got its name: the next start is not to believe the file.
+TEST(SnapshotTransfer, OneThatIsRefusedInTheEndIsNotLeftBehind) {
+    Behind behind(options());
+    io::SimFault fault;
+    fault.code = io::OpCode::rename;
+    fault.path_part = "arriving";
+    fault.stall = 2s;
+    const std::size_t number = behind.disk(behind.away).add_fault(fault);
+    behind.cluster.start(behind.away);
+    ASSERT_TRUE(
+        behind.cluster.run_until([&] { return behind.disk(behind.away).fault(number).hits == 1; }));
+    const std::size_t leader = behind.cluster.leader();
+    const auto& raft = behind.cluster.node(behind.away).set().replica(a).group().raft();
+    const Index end = behind.cluster.node(leader).set().replica(a).group().raft().last().index;
+    const GroupId group = raft.options().group;
+    std::vector<std::string> entries;
+    AppendRequest append{raft.last(), end, {}};
+    for (Index index = raft.last().index.next(); index <= end; index = index.next()) {
+        std::string& entry = entries.emplace_back(entry_header_bytes, '\0');
+        seal_entry(std::as_writable_bytes(std::span(entry)), group, raft.term(), index, 1,
+                   EntryKind::noop);
+    }
+    for (const std::string& entry : entries) append.entries.push_back(as_bytes(entry));
+    std::string message;
+    encode_message({group, ReplicaCluster::id(leader), ReplicaCluster::id(behind.away), raft.term(),
+                    1, 1'000'000, std::move(append)},
+                   message);
+    behind.cluster.node(behind.away).hear(ReplicaCluster::id(leader), std::move(message));
+    ASSERT_TRUE(behind.cluster.run_until([&] { return raft.commit() == end; }));
+    const SnapshotReceiver& receiver = behind.cluster.node(behind.away).set().snapshot_receiver();
+    ASSERT_TRUE(behind.cluster.run_until([&] { return receiver.bytes_taken() == 0; }));
+    behind.cluster.world.run_for(100ms);
+    EXPECT_EQ(behind.received().installed, 0u);
+    for (const std::string& name : behind.disk(leader).list("data/snapshots")) {
+        EXPECT_FALSE(behind.disk(behind.away).visible("data/snapshots/" + name)) << name;
+    }
+}
+
 /// The old file is given up while it is being read, and goes on being read.
 TEST(SnapshotTransfer, ANewerSnapshotDuringATransferDoesNotDisturbIt) {
     Behind behind(slow());
