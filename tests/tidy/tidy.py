@@ -6,7 +6,7 @@
 
 Include edges between folders; the shapes of co_await that g++ 12 compiles right; calls that go
 around the seam between program and world; reasons of NOLINT; 100 columns; a README.md in each top
-folder; links in Markdown; the wraps of subprojects/.
+folder; links and names of tests in Markdown; the wraps of subprojects/.
 """
 
 import configparser
@@ -356,6 +356,21 @@ def check_links(path, text, exists):
             yield line_at(text, match.start()), f"the link to {match[1]} leads nowhere"
 
 
+def test_names(text):
+    """Suite.Case of each GoogleTest in a source file; parameterized ones without their prefix."""
+    return {f"{m[1]}.{m[2]}"
+            for m in re.finditer(r"\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", text)}
+
+
+def check_test_names(path, text, tests):
+    """`Suite.Case` in Markdown, where Suite is one of the tests' own or Case reads like one."""
+    suites = {name.split(".")[0] for name in tests}
+    for match in re.finditer(r"`([A-Z]\w+)\.([A-Z]\w+)`", text):
+        known = match[1] in suites or len(re.findall(r"[A-Z]", match[2])) > 1
+        if known and f"{match[1]}.{match[2]}" not in tests:
+            yield line_at(text, match.start()), f"there is no test {match[1]}.{match[2]}"
+
+
 def check_wrap(path, text, exists):
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -423,6 +438,11 @@ def check_repository(root):
         if name.endswith((".h", ".cc")) and name.startswith(SEAM_FOLDERS):
             declared.setdefault(folder_of(name), set()).update(declared_names(blank(text)))
 
+    tests = set()
+    for name, text in texts.items():
+        if name.startswith("tests/") and name.endswith(".cc"):
+            tests |= test_names(text)
+
     findings = []
     for name, text in texts.items():
         checks = [check_columns(name, text)]
@@ -431,7 +451,7 @@ def check_repository(root):
                        check_nolint(name, text),
                        check_seam(name, text, declared.get(folder_of(name), ()))]
         if name.endswith(".md"):
-            checks.append(check_links(name, text, exists))
+            checks += [check_links(name, text, exists), check_test_names(name, text, tests)]
         if name.endswith(".wrap"):
             checks.append(check_wrap(name, text, exists))
         for check in checks:
@@ -541,6 +561,8 @@ def self_test():
         (check_wrap, "a.wrap", "[wrap-file]\ndirectory = x\nsource_url = https://x/y\n"
                                f"source_filename = y\nsource_hash = {'a' * 64}\n"
                                "patch_directory = z\n[provide]\na = a_dep", nothing),
+        (check_test_names, "x.md", "`Votes.Missing`", {"Votes.Counted"}),
+        (check_test_names, "x.md", "`Other.AVoteCounts`", {"Votes.Counted"}),
     ]
     good = [
         (check_includes, "consensus/core/raft.cc", '#include "proto/raft/message.h"'),
@@ -589,6 +611,8 @@ def self_test():
         (check_columns, "x.cc", "x" * 100),
         (check_columns, "x.md", "| " + "x" * 100),
         (check_links, "docs/a.md", "[b](b.md) [c](https://example.org) `[d](d.md)`", everything),
+        (check_test_names, "x.md", "`Votes.Counted` `std.Thing` `Config.Set` `a.b`",
+         test_names("TEST_F(Votes, Counted) {}")),
         (check_wrap, "a.wrap", "[wrap-file]\ndirectory = x\nsource_url = https://x/y\n"
                                f"source_filename = y\nsource_hash = {'a' * 64}\n"
                                "patch_directory = z\n[provide]\na = a_dep", everything),
