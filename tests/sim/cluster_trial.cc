@@ -122,14 +122,15 @@ private:
 
     void live() {
         cluster_.start_all();
-        if (!cluster_.await_leaders(first_election_max))
+        const bool weather_fair =
+            fair(plan_.cluster.knobs, plan_.cluster.config.raft.election_timeout);
+        if (!cluster_.await_leaders(first_election_max) && weather_fair)
             return cluster_.complain("liveness", "no leaders at the beginning");
         for (std::uint32_t i = 0; i < plan_.clients; ++i) add_client();
         for (const auto& user : users_) cluster_.clients().reactor().spawn(user->run());
         for (std::uint32_t i = 0; i < plan_.pipelines; ++i) add_pipeline();
         player_.begin();
-        if (fair(plan_.cluster.knobs, plan_.cluster.config.raft.election_timeout))
-            cluster_.watch(&player_, recovery_max());
+        if (weather_fair) cluster_.watch(&player_, recovery_max());
         for (const Fault& fault : plan_.faults.faults) {
             const std::string text = fault.text();
             cluster_.world.at(cluster_.world.now() + fault.at,
