@@ -72,7 +72,7 @@ void Progress::begin_snapshot(std::uint64_t sequence, Index floor) {
 }
 
 bool Progress::is_snapshot(std::uint64_t sequence, Index position) const noexcept {
-    return state == State::snapshot && sequence == snapshot_ && position >= snapshot_floor_;
+    return sends_snapshot(sequence) && position >= snapshot_floor_;
 }
 
 bool Progress::silent_since(Instant limit) const noexcept {

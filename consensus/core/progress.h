@@ -57,6 +57,10 @@ public:
     void probe(Index from);
     void replicate();
     void begin_snapshot(std::uint64_t sequence, Index floor);
+    /// Whether `sequence` is that of the snapshot that is under way.
+    bool sends_snapshot(std::uint64_t sequence) const noexcept {
+        return state == State::snapshot && sequence == snapshot_;
+    }
     /// Whether `sequence` is the snapshot's and may end at `position`.
     bool is_snapshot(std::uint64_t sequence, Index position) const noexcept;
     /// The snapshot has arrived: its answer is due like that of a request sent now.

@@ -101,8 +101,9 @@ public:
     /// carried out.
     void fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now,
                  Effects& effects);
-    /// A SnapshotSend has ended; false: it failed and is to be tried again.
-    void snapshot_sent(NodeId to, bool received, Instant now);
+    /// The SnapshotSend of `request` has ended; false: it failed and is to be tried again. Nothing,
+    /// if another one has taken its place since.
+    void snapshot_sent(const Message& request, bool received, Instant now);
     /// The snapshot that was to be received is complete on disk, and `commit()` was behind it. Says
     /// whether it is installed: then the state machine takes it over before anything is applied,
     /// and what makes it the state to recover from is made durable in one piece with the next

@@ -17,9 +17,9 @@ void Raft::send_snapshot(Progress& follower, Effects& effects) {
         {follower.node, message(follower.node, SnapshotRequest{log_.compacted()}), covers});
 }
 
-void Raft::snapshot_sent(NodeId to, bool received, Instant now) {
-    Progress* follower = find(to);
-    if (follower == nullptr || follower->state != Progress::State::snapshot) return;
+void Raft::snapshot_sent(const Message& request, bool received, Instant now) {
+    Progress* follower = find(request.to);
+    if (follower == nullptr || !follower->sends_snapshot(request.sequence)) return;
     if (received) return follower->snapshot_delivered(now);
     follower->probe(follower->next);
     follower->not_before = now + options_.heartbeat_interval;

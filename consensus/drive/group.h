@@ -70,8 +70,8 @@ public:
     }
     /// Sends what was read at once: its views are the caller's.
     void fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now);
-    void snapshot_sent(NodeId to, bool received, Instant now) {
-        raft_.snapshot_sent(to, received, now);
+    void snapshot_sent(const Message& request, bool received, Instant now) {
+        raft_.snapshot_sent(request, received, now);
     }
     /// True: the state machine is to take the snapshot over now.
     bool installed(const Message& request, std::uint64_t time_ms,

@@ -280,10 +280,10 @@ void ReplicaSet::send_snapshot(GroupId group, const consensus::SnapshotSend& sen
     snapshot_sender_.ask(shard, send);
 }
 
-void ReplicaSet::on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept {
+void ReplicaSet::on_snapshot_sent(ShardId shard, const Message& request, bool received) noexcept {
     if (failed_) return;
     Replica& replica = mutable_replica(shard);
-    replica.group().snapshot_sent(to, received, reactor_.now());
+    replica.group().snapshot_sent(request, received, reactor_.now());
     touch(replica);
 }
 

@@ -207,7 +207,7 @@ private:
     void on_fetched(ShardId shard, const consensus::Fetch& fetch,
                     std::span<const Entry> entries) noexcept override;
     // SnapshotSender::Owner, SnapshotReceiver::Owner
-    void on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept override;
+    void on_snapshot_sent(ShardId shard, const Message& request, bool received) noexcept override;
     void on_snapshot_request(const Message& request) override { step(request); }
     bool wants_snapshot(ShardId shard, Index index) const noexcept override;
     bool install(const SnapshotReceiver::Complete& complete) override;

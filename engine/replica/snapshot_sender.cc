@@ -90,7 +90,7 @@ io::Task<void> SnapshotSender::serve(Asked asked) {
         report(asked, status.error());
         co_await io::SleepAwaiter(reactor_, retry_pause);
     }
-    if (!stopping_) owner_.on_snapshot_sent(asked.shard, asked.send.to, status.has_value());
+    if (!stopping_) owner_.on_snapshot_sent(asked.shard, asked.send.request, status.has_value());
 }
 
 /// What is sent should not be older than need be: the log behind it waits for the follower.

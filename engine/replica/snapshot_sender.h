@@ -18,7 +18,8 @@ class SnapshotSender {
 public:
     class Owner {
     public:
-        virtual void on_snapshot_sent(ShardId shard, NodeId to, bool received) noexcept = 0;
+        virtual void on_snapshot_sent(ShardId shard, const Message& request,
+                                      bool received) noexcept = 0;
 
     protected:
         ~Owner() = default;

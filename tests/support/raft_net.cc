@@ -244,7 +244,7 @@ void RaftNet::drop(std::size_t position) {
 void RaftNet::end_snapshot(const Message& request, bool arrived) {
     const std::uint64_t from = request.from.value();
     if (!std::holds_alternative<SnapshotRequest>(request.body) || !up(from)) return;
-    input(node(from), [&](Raft& raft, Effects&) { raft.snapshot_sent(request.to, arrived, now_); });
+    input(node(from), [&](Raft& raft, Effects&) { raft.snapshot_sent(request, arrived, now_); });
 }
 
 void RaftNet::drop_between(std::uint64_t from, std::uint64_t to) {
@@ -395,8 +395,7 @@ void RaftNet::carry_out(Node& node) {
         Message request = send_one.request;
         // The next one will do; the group asks again when this is given up.
         if (node.snapshot.position.index < send_one.covers) {
-            input(node,
-                  [&](Raft& raft, Effects&) { raft.snapshot_sent(send_one.to, false, now_); });
+            input(node, [&](Raft& raft, Effects&) { raft.snapshot_sent(request, false, now_); });
             continue;
         }
         std::get<SnapshotRequest>(request.body).position = node.snapshot.position;

@@ -159,16 +159,36 @@ TEST(Snapshots, AFailedTransferIsTriedAgain) {
     const Message probe = one.take<AppendRequest>().front();
     one.answer(probe, AppendReply{true, Index(9), {}});
     ASSERT_EQ(one.snapshots.size(), 1u);
-    one.input([&](Effects&) { one->snapshot_sent(probe.to, false, one.now); });
+    one.input([&](Effects&) { one->snapshot_sent(one.snapshots[0].request, false, one.now); });
     one.pass(100ms);
     ASSERT_EQ(one.snapshots.size(), 2u);
-    one.input([&](Effects&) { one->snapshot_sent(probe.to, true, one.now); });
+    one.input([&](Effects&) { one->snapshot_sent(one.snapshots[1].request, true, one.now); });
     one.forget();
     one.answer(one.snapshots[0].request, AppendReply{false, Index(9), {}});  // the one that failed
     EXPECT_TRUE(one.take<AppendRequest>().empty());
     one.answer(one.snapshots[1].request, AppendReply{false, Index(9), {}});
     EXPECT_EQ(one.take<AppendRequest>().size(), 1u);
     EXPECT_EQ(one.fault, "");
+}
+
+/// R26: the end of a transfer says nothing of the one that has taken its place, or a follower that
+/// has what it needs, and whose answers come late, is asked for ever.
+TEST(Snapshots, AnEndOfAnEarlierTransferChangesNothing) {
+    RaftOne one(at(2, 9), three);
+    one.campaign();
+    const Message probe = one.take<AppendRequest>().front();
+    one.answer(probe, AppendReply{true, Index(9), {}});
+    ASSERT_EQ(one.snapshots.size(), 1u);
+    const Message first = one.snapshots[0].request;
+    one.input([&](Effects&) { one->snapshot_sent(first, false, one.now); });
+    one.pass(100ms);
+    ASSERT_EQ(one.snapshots.size(), 2u);
+    one.input([&](Effects&) { one->snapshot_sent(first, false, one.now); });
+    one.pass(100ms);
+    EXPECT_EQ(one.snapshots.size(), 2u);
+    one.forget();
+    one.answer(one.snapshots[1].request, AppendReply{false, Index(9), {}});
+    EXPECT_EQ(one.take<AppendRequest>().size(), 1u);
 }
 
 /// R24: recovery checks that each record joins what came before, and refuses what does not.
