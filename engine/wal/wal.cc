@@ -109,7 +109,9 @@ io::Task<Status> Wal::choose_sync_mode() {
     const std::string path = fmt::format("{}/probe-c{:02}.tmp", options_.directory, options_.core);
     auto opened = co_await open_segment(reactor_, path, SyncMode::dsync, true);
     if (!opened) {
-        if (opened.error().code != Errc::unsupported) co_return kv::fail(std::move(opened.error()));
+        const Errc code = opened.error().code;
+        const bool goes_on = code == Errc::unsupported || code == Errc::no_space;
+        if (!goes_on) co_return kv::fail(std::move(opened.error()));
         log::warn("direct writes are refused, using buffered writes and fdatasync",
                   log::field("directory", options_.directory),
                   log::field("error", opened.error().text()));

@@ -123,6 +123,16 @@ protected:
         replica.close_batch(1);
         settle();
     }
+    /// It leads, and has not applied what is committed.
+    void lead_unapplied() {
+        elect();
+        acknowledge();
+        const LogPosition before = raft().last();
+        idle = true;
+        depose(before);
+        elect();
+        acknowledge();
+    }
     /// A read, and node 2 says that it has no other leader.
     void confirm_read(std::uint64_t request) {
         ASSERT_EQ(replica.begin_read(Waiter{this, request}, 0, true), ReadTurn::later);
@@ -182,13 +192,7 @@ TEST_F(Outcome, AReadBehindLostCommandsOfAnEarlierTermIsServed) {
 
 /// The majority has told that it leads, and what was committed waits for its turn to be applied.
 TEST_F(Outcome, AReadWaitsUntilWhatIsCommittedIsApplied) {
-    elect();
-    acknowledge();
-    const LogPosition before = raft().last();
-    idle = true;
-    depose(before);
-    elect();
-    acknowledge();
+    lead_unapplied();
     ASSERT_GT(raft().commit(), replica.group().applied());
     confirm_read(9);
     EXPECT_TRUE(answers.reads.empty());
@@ -199,13 +203,7 @@ TEST_F(Outcome, AReadWaitsUntilWhatIsCommittedIsApplied) {
 
 /// And comes before what was asked behind it.
 TEST_F(Outcome, AReadIsNotOvertakenByACommandBehindIt) {
-    elect();
-    acknowledge();
-    const LogPosition before = raft().last();
-    idle = true;
-    depose(before);
-    elect();
-    acknowledge();
+    lead_unapplied();
     confirm_read(9);
     put(1);
     acknowledge();
