@@ -1,6 +1,21 @@
 #include "tests/sim/client_connection.h"
 
+#include <algorithm>
+#include <charconv>
+
 namespace kv::sim {
+
+std::optional<std::size_t> moved_to(std::string_view error, std::span<const io::Endpoint> servers) {
+    const std::string_view address = error.substr(error.rfind(' ') + 1);
+    const std::size_t colon = address.rfind(':');
+    if (colon == address.npos) return std::nullopt;
+    std::uint16_t port = 0;
+    std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
+    const auto endpoint = io::parse_endpoint(address.substr(0, colon), port);
+    const auto found = endpoint ? std::ranges::find(servers, *endpoint) : servers.end();
+    if (found == servers.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - servers.begin());
+}
 
 ClientConnection::ClientConnection(io::Reactor& reactor, io::Endpoint server, io::Event& wake)
     : reactor_(reactor), server_(server), wake_(&wake), changed_(reactor) {}

@@ -4,13 +4,19 @@
 /// connect that the kernel repeats for minutes ends by itself later.
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "io/event.h"
 #include "io/socket.h"
 #include "proto/resp/resp_client.h"
 
 namespace kv::sim {
+
+/// Which of `servers` an error like "MOVED 3999 10.0.0.2:6379" names. Nothing: none of them.
+std::optional<std::size_t> moved_to(std::string_view error, std::span<const io::Endpoint> servers);
 
 class ClientConnection final : private io::Stream::Handler {
 public:

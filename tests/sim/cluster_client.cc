@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "io/await.h"
 #include "tests/sim/client_connection.h"
@@ -228,16 +227,8 @@ ClusterClient::Outcome ClusterClient::judge_error(std::size_t operation, std::st
     if (text.find("outcome unknown") != text.npos) return Outcome::unknown;
     finish(operation, Known::not_applied, {});
     if (!text.starts_with("MOVED ")) return Outcome::refused;
-    // MOVED 3999 10.0.0.2:6379
-    const std::string address(text.substr(text.rfind(' ') + 1));
-    const std::size_t colon = address.rfind(':');
-    std::uint16_t port = 0;
-    if (colon != address.npos)
-        std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
-    const auto endpoint = io::parse_endpoint(address.substr(0, colon), port);
-    for (std::size_t i = 0; endpoint && i < servers_.size(); ++i) {
-        if (servers_[i] != *endpoint) continue;
-        leaders_[key_] = i;
+    if (const auto server = moved_to(text, servers_)) {
+        leaders_[key_] = *server;
         return Outcome::moved;
     }
     complaint_ = fmt::format("sent to a place that is no server: {}", text);

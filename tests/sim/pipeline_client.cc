@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "io/await.h"
 
@@ -172,15 +171,7 @@ void PipelineClient::judge_error(const Asked& asked, std::string_view text) {
         next_ = any_server();
         return;
     }
-    const std::string address(text.substr(text.rfind(' ') + 1));
-    const std::size_t colon = address.rfind(':');
-    std::uint16_t port = 0;
-    if (colon != address.npos)
-        std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
-    const auto endpoint = io::parse_endpoint(address.substr(0, colon), port);
-    for (std::size_t i = 0; endpoint && i < servers_.size(); ++i) {
-        if (servers_[i] == *endpoint) next_ = i;
-    }
+    next_ = moved_to(text, servers_).value_or(next_);
 }
 
 /// What was not answered stays unknown.
