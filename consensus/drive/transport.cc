@@ -202,7 +202,7 @@ void Transport::detach(Held& one) noexcept {
     if (peer == nullptr) return;
     one.peer = nullptr;
     if (one.link.open()) peer->lost = true;
-    if (peer->sender == &one.link) peer->sender = nullptr;
+    if (peer->sender == &one.link) use_sender(*peer, nullptr);
     if (peer->opened == &one.link) {
         peer->opened = nullptr;
         retry_later(*peer);
@@ -283,6 +283,11 @@ bool Transport::send_forward_reply(NodeId peer, const Forward& reply) {
     return queue(peer, [&](FrameQueue& to) { return to.add_forward_reply(reply); });
 }
 
+std::uint64_t Transport::way_to(NodeId node) const noexcept {
+    const Peer* const peer = find(node);
+    return peer == nullptr ? 0 : peer->way;
+}
+
 bool Transport::connected(NodeId node) const noexcept {
     const Peer* const peer = find(node);
     return peer != nullptr && peer->sender != nullptr;
@@ -328,13 +333,18 @@ void Transport::flush() {
 /// The connection that we opened, else the newest that the peer did.
 void Transport::choose_sender(Peer& peer) noexcept {
     if (peer.opened != nullptr && peer.opened->open()) {
-        peer.sender = peer.opened;
-        return;
+        return use_sender(peer, peer.opened);
     }
     if (peer.sender != nullptr) return;
     for (const auto& one : links_) {
-        if (one->peer == &peer && one->link.open()) peer.sender = &one->link;
+        if (one->peer == &peer && one->link.open()) use_sender(peer, &one->link);
     }
+}
+
+void Transport::use_sender(Peer& peer, Link* link) noexcept {
+    if (peer.sender == link) return;
+    peer.sender = link;
+    ++peer.way;
 }
 
 void Transport::tell(Peer& peer) noexcept {

@@ -85,6 +85,9 @@ public:
     bool send(const Message& message);
     bool send_forward(NodeId peer, const Forward& request);
     bool send_forward_reply(NodeId peer, const Forward& reply);
+    /// Which connection carries what is sent to `peer` now: while the number stays, it arrives in
+    /// the order in which it was sent.
+    std::uint64_t way_to(NodeId peer) const noexcept;
     /// Sends what waits, as the end of the turn does.
     void flush();
     bool connected(NodeId peer) const noexcept;
@@ -149,6 +152,7 @@ private:
         Duration backoff{};
         Link* opened = nullptr;  ///< by us; its handshake may be under way
         Link* sender = nullptr;  ///< what messages are queued on
+        std::uint64_t way = 0;   ///< counts the changes of `sender`
         bool told_connected = false;
         bool lost = false;     ///< a connection, in this turn
         bool dropped = false;  ///< messages, in this turn
@@ -175,6 +179,7 @@ private:
     void close_links(const Peer& peer);
     void close_earlier_links(const Peer& peer, std::uint64_t boot);
     void choose_sender(Peer& peer) noexcept;
+    static void use_sender(Peer& peer, Link* link) noexcept;
     void tell(Peer& peer) noexcept;
     void sweep();
     Held& hold(std::int32_t fd, Peer* peer);
