@@ -26,6 +26,8 @@
 
 namespace kv {
 
+/// What a node does with a request for a key that another node leads.
+enum class OnFollower : std::uint8_t { automatic, redirect, forward };
 enum class ReadMode : std::uint8_t { linearizable, lease, local };
 /// How a WAL batch is made durable; automatic: dsync where the file system takes it.
 enum class WalSync : std::uint8_t { automatic, dsync, fdatasync };
@@ -51,6 +53,7 @@ struct Config {
         std::string bind = "127.0.0.1";  ///< IPv4 or IPv6 literal
         std::uint16_t port = 6379;       ///< 0: the kernel chooses
         LineProtocol line_protocol = LineProtocol::automatic;
+        OnFollower on_follower = OnFollower::automatic;
         std::size_t connections_max = 10'000;
         Duration stall_timeout = 60s;
         std::size_t output_pause_bytes = 8_MiB;

@@ -51,10 +51,10 @@ std::vector<ConfigProblem> problems_of(const Config& config) {
     const auto duration = [](Duration value) {
         return with_unit(value.count(), ConfigKind::duration);
     };
-    if (config.reads != ReadMode::linearizable)
-        problems.push_back(
-            {"reads", fmt::format("reads: \"{}\" is not available yet; expected \"linearizable\"",
-                                  config.reads == ReadMode::lease ? "lease" : "local")});
+    if (config.reads == ReadMode::lease)
+        problems.push_back({"reads",
+                            "reads: \"lease\" is not available yet; expected "
+                            "\"linearizable\" or \"local\""});
     if (config.log.format != LogFormat::logfmt)
         problems.push_back(
             {"log.format", "log.format: \"json\" is not available yet; expected \"logfmt\""});

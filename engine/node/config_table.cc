@@ -50,6 +50,7 @@ constexpr ConfigRow<Target> text_key(ConfigRow<Target> row, Access) {
 }
 
 constexpr std::string_view line_protocols[] = {"auto", "text", "resp"};
+constexpr std::string_view on_follower_modes[] = {"auto", "redirect", "forward"};
 constexpr std::string_view read_modes[] = {"linearizable", "lease", "local"};
 constexpr std::string_view wal_syncs[] = {"auto", "dsync", "fdatasync"};
 constexpr std::string_view log_levels[] = {"trace", "debug",    "info", "warn",
@@ -69,9 +70,9 @@ constexpr std::int64_t bytes(std::size_t size) {
 
 constexpr ConfigRow<Config> config_rows[] = {
     number_key<Config>({.name = "reads",
-                        .meaning = "How a GET is answered. linearizable: never stale, also after a "
-                                   "change of leader.\nlease and local come with clusters and are "
-                                   "refused until then.",
+                        .meaning = "How reads are answered. linearizable: never stale, also after "
+                                   "a change of leader. local:\nby any node from what it has, "
+                                   "which may be old. lease is refused: it is not available yet.",
                         .kind = ConfigKind::choice,
                         .choices = read_modes},
                        KV_MEMBER(reads)),
@@ -116,6 +117,15 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .kind = ConfigKind::choice,
                         .choices = line_protocols},
                        KV_MEMBER(client.line_protocol)),
+    number_key<Config>({.name = "client.on_follower",
+                        .meaning = "What a node of a cluster does with a request for a key that "
+                                   "another node leads. redirect:\nit says where to go. forward: "
+                                   "it asks that node and answers in its place. auto: forward,\n"
+                                   "for RESP clients that never ask where shards are; else "
+                                   "redirect.",
+                        .kind = ConfigKind::choice,
+                        .choices = on_follower_modes},
+                       KV_MEMBER(client.on_follower)),
     number_key<Config>({.name = "client.connections_max",
                         .meaning = "Open client connections; further ones are refused, with "
                                    "a line in the log.",

@@ -74,8 +74,8 @@ void Connection::take_kept_input() {
 
 bool Connection::held_back() const noexcept {
     const Config::Client& limits = services_.config.client;
-    return services_.stopping || parked_ || services_.router.congested() ||
-           pipeline_.size() >= limits.pipeline_max ||
+    return services_.stopping || parked_ || held_ != 0 || services_.router.congested() ||
+           services_.forwarder.full() || pipeline_.size() >= limits.pipeline_max ||
            pipeline_.charge() >= limits.pipeline_bytes_max ||
            output_.size() + sending_.size() - sent_ >= limits.output_pause_bytes;
 }
@@ -131,7 +131,9 @@ std::size_t Connection::parse(std::string_view input) {
 /// Runs the request at the front, which waited until all before it were answered.
 void Connection::run_parked(Slot& slot) {
     // What comes behind waits until the whole is done, too.
-    if (parts_of(slot.verb, parked_args_.size()) != 0) return begin_wide(slot);
+    if (parts_of(slot.verb, parked_args_.size()) != 0 || is_flush(slot.verb)) {
+        return begin_wide(slot);
+    }
     start_job(slot);
 }
 
@@ -180,6 +182,8 @@ void Connection::note_slow(Duration took, std::vector<std::string> words) {
 
 void Connection::end_turn() {
     if (closed_) return;
+    if (held_ != 0) [[unlikely]]
+        begin_held();
     release_answered();
     while (!input_.empty() && !finishing_ && !held_back() && input_.size() >= input_needed_) {
         const std::size_t before = input_.size();
@@ -202,6 +206,7 @@ void Connection::end_turn() {
 std::size_t Connection::bytes() const noexcept {
     std::size_t bytes = sizeof(Connection) + input_.capacity() + output_.capacity() +
                         sending_.capacity() + pipeline_.bytes() + wide_.bytes;
+    if (away_ != nullptr) bytes += sizeof(Away);
     for (const std::string& arg : parked_args_) bytes += sizeof(std::string) + arg.size();
     return bytes;
 }
@@ -332,6 +337,9 @@ void Connection::check_time(Instant now) noexcept {
         if (slot.state == Slot::State::writing || slot.state == Slot::State::reading ||
             (slot.state == Slot::State::wide && writes)) {
             expire(slot);
+        } else if (slot.state == Slot::State::held) {  // it is known not to have been applied
+            --held_;
+            refuse_for_good(slot, {});
         }
     }
 }

@@ -10,12 +10,14 @@
 /// there, as long as those of late; before there were any, as long as a value may be.
 
 #include <array>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
 
 #include "engine/node/client_list.h"
 #include "engine/node/pipeline.h"
+#include "engine/node/scan.h"
 #include "engine/node/services.h"
 #include "engine/node/session.h"
 #include "io/socket.h"
@@ -40,6 +42,8 @@ public:
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept;
     /// The commands that the read waited for are applied, and no later one is.
     void on_readable(const Waiter& waiter, const Store& store) noexcept;
+    /// The same of a part that another node was asked for: ForwardHandler.
+    void on_forwarded(const Waiter& waiter, const ForwardAnswer& answer) noexcept;
     /// Collects what is answered, in order, goes on with input that was held back, and sends. When
     /// the turn ends.
     void end_turn();
@@ -86,6 +90,8 @@ private:
     void execute(const Request& request, std::uint64_t hash, KeyPlace where);
     void execute_silently(const Request& request, std::uint64_t hash, KeyPlace where);
     void begin(const Request& request, std::uint64_t hash, KeyPlace where);
+    bool reads_here() const noexcept;
+    void read_here(const Request& request, std::uint64_t hash, KeyPlace where);
     KeyPlace place_of(std::string_view key) const noexcept;
     bool crosses_slots(const Request& request) const noexcept;
 
@@ -127,6 +133,9 @@ private:
         SlotId refused_slot;
     };
     static std::size_t parts_of(Verb verb, std::size_t args) noexcept;
+    static bool is_flush(Verb verb) noexcept {
+        return verb == Verb::flushall || verb == Verb::flushdb;
+    }
     std::size_t parts_in_flight_max(Verb verb) const noexcept;
     void begin_wide(Slot& slot);
     void advance_wide(Slot& slot);
@@ -136,8 +145,26 @@ private:
     Command command_of_part(const Slot& slot, std::size_t part) const;
     void refuse_part(Slot& slot, std::size_t part, Refused refusal);
     bool gathers_parts(Protocol protocol) const noexcept;
-    io::Task<void> forward_part(std::uint64_t number, std::size_t part, NodeId leader);
+    std::optional<Refused> forward_part(const Slot& slot, std::size_t part, NodeId leader);
+    ShardId shard_of_part(const Slot& slot, std::size_t part) const noexcept;
     void finish_wide(Slot& slot);
+
+    // Requests of one key that another node may have to be asked for: connection_routes.cc.
+    bool forwards() const noexcept;
+    bool routes() const noexcept;
+    bool sees_whole(Protocol protocol) const noexcept;
+    bool crosses_ways(ShardId shard, NodeId leader) const noexcept;
+    void begin_routed(const Request& request, KeyPlace where);
+    void hold(Slot& slot) noexcept;
+    void begin_kept(std::uint64_t number, NodeId leader);
+    std::optional<Refused> begin_here(std::uint64_t number);
+    std::optional<Refused> begin_away(std::uint64_t number, NodeId leader);
+    std::optional<Refused> ask_leader(NodeId leader, ShardId shard, const ForwardRequest& request,
+                                      Duration limit, const Waiter& waiter);
+    Duration time_left(const Slot& slot) const noexcept;
+    void refuse_kept(Slot& slot, Refused refusal);
+    void refuse_for_good(Slot& slot, Refused refusal);
+    void begin_held();
 
     // Requests over all shards, as coroutines: connection_jobs.cc.
     struct Job {
@@ -145,6 +172,8 @@ private:
         Verb verb;
         Protocol protocol;
         std::uint64_t request_id;
+        bool whole;  ///< about all shards of the cluster: else about those led here
+        bool plain;  ///< the client is not sent anywhere
         std::vector<std::string> args;
     };
     using Work = io::Task<void> (Connection::*)(const Job& job, std::string& out);
@@ -159,13 +188,16 @@ private:
         std::uint16_t refused_shard = 0;
         bool any = false;  ///< one is readable
     };
-    io::Task<void> reach_shards(Reach* reach);
+    io::Task<void> reach_shards(Reach* reach, bool whole);
     bool refuse_beyond(const Reach& reach, const Job& job, std::string& out);
     struct Keys;
     static Cursor collect_slice(const Store& store, Cursor cursor, const std::string* pattern,
                                 const Config::Limits& limits, Keys& keys);
     io::Task<std::optional<Errc>> list_elsewhere(NodeId leader, ShardId shard,
                                                  const std::string* pattern, Keys* keys);
+    io::Task<std::optional<Errc>> scan_elsewhere(NodeId leader, ScanPosition* at,
+                                                 const ScanOptions& options, ScanPage* page);
+    io::Task<std::optional<std::string>> pick_elsewhere(const Reach& reach);
     io::Task<void> collect_keys(const Job& job, std::string& out);
     io::Task<void> scan_page(const Job& job, std::string& out);
     io::Task<void> count_keys(const Job& job, std::string& out);
@@ -211,6 +243,23 @@ private:
     std::uint64_t outstanding_ = 0;  ///< commands, reads and jobs that will still call back
     /// Shards, modulo 64, to which commands of this connection may be pending.
     std::uint64_t written_shards_ = 0;
+    /// Shards, modulo 64, that requests of one key were begun for on this node. Both end when
+    /// nothing is outstanding.
+    std::uint64_t here_shards_ = 0;
+    /// How requests get to a leader: one after the other as long as both are the same.
+    struct Way {
+        NodeId leader;
+        std::uint64_t way = 0;
+        bool operator==(const Way&) const noexcept = default;
+    };
+    /// What other nodes are asked for.
+    struct Away {
+        std::size_t in_flight = 0;
+        std::uint64_t shards = 0;  ///< modulo 64, with requests of one key under way
+        std::array<Way, 64> ways;  ///< of these
+    };
+    std::unique_ptr<Away> away_;               ///< null: nothing yet
+    std::size_t held_ = 0;                     ///< slots in that state: nothing else begins
     std::size_t expected_value_bytes_;         ///< of a read on another core
     std::size_t written_value_bytes_max_ = 0;  ///< longest value among those commands
     static std::uint64_t shard_bit(ShardId shard) noexcept {

@@ -22,11 +22,6 @@ constexpr int scan_segments_per_turn = 4;
 /// usual length ever need. Beyond, KEYS is an error, so that nobody can hold up the others.
 constexpr std::uint64_t match_steps_per_turn = 10'000'000;
 
-/// Requests that are for the whole cluster, but from clients of a Redis cluster.
-bool gathers(Verb verb) noexcept {
-    return verb == Verb::keys || verb == Verb::dbsize;
-}
-
 /// Keys of the shards of one core that may be read.
 std::uint64_t count_here(const ReplicaSet& replicas, const std::vector<bool>& readable) {
     std::uint64_t keys = 0;
@@ -90,8 +85,9 @@ Cursor Connection::collect_slice(const Store& store, Cursor cursor, const std::s
 void Connection::start_job(Slot& slot) {
     slot.state = Slot::State::running;
     ++outstanding_;
-    services_.reactor.spawn(run_job({pipeline_.head(), slot.verb, slot.protocol, slot.request_id,
-                                     std::exchange(parked_args_, {})}));
+    services_.reactor.spawn(
+        run_job({pipeline_.head(), slot.verb, slot.protocol, slot.request_id,
+                 sees_whole(slot.protocol), slot.plain, std::exchange(parked_args_, {})}));
 }
 
 Connection::Work Connection::work_of(Verb verb) noexcept {
@@ -117,13 +113,15 @@ io::Task<void> Connection::run_job(Job job) {
     slot.state = Slot::State::done;
 }
 
-/// All shards at once, core after core. In a cluster of one node there is nothing to confirm.
-io::Task<void> Connection::reach_shards(Reach* reach) {
+/// All shards at once, core after core. In a cluster of one node there is nothing to confirm, and
+/// who may be told what is old is told what is here.
+io::Task<void> Connection::reach_shards(Reach* reach, bool whole) {
     const Placement& placement = services_.replicas.placement();
     reach->readable.assign(placement.shards(), true);
     reach->leaders.assign(placement.shards(), NodeId());
     reach->any = true;
-    if (services_.replicas.alone()) co_return;
+    const bool here = whole && services_.config.reads == ReadMode::local;
+    if (services_.replicas.alone() || here) co_return;
     reach->any = false;
     for (std::uint16_t i = 0; i < placement.cores(); ++i) {
         const CoreId core(i);
@@ -151,18 +149,20 @@ io::Task<void> Connection::reach_shards(Reach* reach) {
     }
 }
 
-/// Clients of a Redis cluster ask each node for the keys of the shards that it leads, and all of
-/// SCAN's are such. Everybody else gets what the whole cluster has. A shard that nobody leads is an
-/// error, and so is a node that leads none: never a part without a word.
+/// Clients of a Redis cluster ask each node for the keys of the shards that it leads. Everybody
+/// else gets what the whole cluster has. A shard that nobody leads is an error: never a part
+/// without a word.
 bool Connection::refuse_beyond(const Reach& reach, const Job& job, std::string& out) {
     if (!reach.refusal) return false;
-    // The rest is asked of the other leaders; a node that leads nothing sends the client to one.
-    const bool led_only = is_resp(job.protocol) || !gathers(job.verb);
-    const bool rest_is_reached = led_only || services_.forwarder.connected();
-    if (reach.any && reach.refusal->reason == Errc::not_leader && rest_is_reached) return false;
+    // The rest is asked of the other leaders; a node that leads nothing sends the client to one, if
+    // the client may be sent.
+    const bool rest_is_reached = job.whole || is_resp(job.protocol);
+    const bool begins = reach.any || (job.whole && job.plain);
+    if (begins && reach.refusal->reason == Errc::not_leader && rest_is_reached) return false;
     const SlotId slot = services_.replicas.placement().first_slot(ShardId(reach.refused_shard));
     ReplyWriter reply(job.protocol, job.request_id, out);
-    answer_refusal(*reach.refusal, slot, services_.replicas, job.protocol, reply);
+    const Refused refusal = job.plain ? without_leader(*reach.refusal) : *reach.refusal;
+    answer_refusal(refusal, slot, services_.replicas, job.protocol, reply);
     return true;
 }
 
@@ -192,12 +192,12 @@ io::Task<void> Connection::collect_keys(const Job& job, std::string& out) {
     const std::string* const pattern = job.args.empty() ? nullptr : &job.args[0];
     const Placement& placement = services_.replicas.placement();
     Reach reach;
-    co_await reach_shards(&reach);
+    co_await reach_shards(&reach, job.whole);
     if (refuse_beyond(reach, job, out)) co_return;
     Keys keys;
     for (std::uint16_t i = 0; i < placement.shards() && keys.fits(limits) && !closed_; ++i) {
         const ShardId shard(i);
-        if (!reach.readable[i] && is_resp(job.protocol)) continue;
+        if (!reach.readable[i] && !job.whole) continue;
         if (!reach.readable[i]) {
             const auto refusal = co_await list_elsewhere(reach.leaders[i], shard, pattern, &keys);
             if (!refusal) continue;
@@ -225,6 +225,30 @@ io::Task<void> Connection::collect_keys(const Job& job, std::string& out) {
     }
 }
 
+/// The next page of the shard at `at`, which `leader` leads. Nothing: `at` is behind it.
+io::Task<std::optional<Errc>> Connection::scan_elsewhere(NodeId leader, ScanPosition* at,
+                                                         const ScanOptions& options,
+                                                         ScanPage* page) {
+    ForwardRequest request;
+    request.kind = ForwardKind::list;
+    request.cursor = at->cursor.value();
+    request.has_pattern = options.has_pattern;
+    if (options.has_pattern) request.content = options.pattern;
+    const ForwardAnswer answer = co_await services_.forwarder.ask(
+        leader, ShardId(at->shard), request, services_.config.commit_timeout);
+    if (answer.refusal) co_return reason_of(*answer.refusal);
+    page->visited += Forwarder::page_keys_max;  // or as many as are left
+    std::string_view rest = answer.content;
+    while (const auto key = take_listed(rest)) {
+        if (!scans_strings(options)) continue;
+        page->keys.emplace_back(*key);
+        page->bytes += key->size();
+    }
+    at->cursor = cut_scan_cursor(Cursor(answer.number));
+    if (answer.number != 0 && at->cursor == Cursor(0)) co_return Errc::unsupported;
+    co_return std::nullopt;
+}
+
 io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
     const std::vector<std::string_view> args(job.args.begin(), job.args.end());
     const ScanOptions options = scan_options(args);
@@ -232,12 +256,24 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
     ScanPosition at = decode_scan_cursor(options.cursor);
     ScanPage page;
     Reach reach;
-    co_await reach_shards(&reach);
+    co_await reach_shards(&reach, job.whole);
     if (refuse_beyond(reach, job, out)) co_return;
+    const std::vector<bool> visited =
+        job.whole ? std::vector<bool>(placement.shards(), true) : reach.readable;
     // A shard that another node has come to lead: the client finds the rest of it there.
-    const bool gone = at.shard < placement.shards() && !reach.readable[at.shard];
-    if (gone) at = start_of(at.shard, reach.readable);
-    while (at.shard < placement.shards()) {
+    const bool gone = at.shard < placement.shards() && !visited[at.shard];
+    if (gone) at = start_of(at.shard, visited);
+    while (at.shard < placement.shards() && !scan_is_enough(page, options)) {
+        if (!reach.readable[at.shard]) {
+            const auto refusal =
+                co_await scan_elsewhere(reach.leaders[at.shard], &at, options, &page);
+            if (refusal) {
+                ReplyWriter reply(job.protocol, job.request_id, out);
+                co_return reply.error(*refusal);
+            }
+            if (at.cursor == Cursor(0)) at = start_of(at.shard + 1u, visited);
+            continue;
+        }
         const CoreId core = placement.core_of(ShardId(at.shard));
         auto slice = [&](io::Reactor&) {
             const Store& store = services_.on(core).replicas.store(ShardId(at.shard));
@@ -246,8 +282,7 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
             } while (at.cursor != Cursor(0) && !scan_is_enough(page, options));
         };
         co_await io::call_on(services_.reactor, core, slice);
-        if (at.cursor == Cursor(0)) at = start_of(at.shard + 1u, reach.readable);
-        if (scan_is_enough(page, options)) break;
+        if (at.cursor == Cursor(0)) at = start_of(at.shard + 1u, visited);
     }
     const std::uint64_t cursor = at.shard < placement.shards() ? encode_scan_cursor(at) : 0;
     ReplyWriter reply(job.protocol, job.request_id, out);
@@ -256,7 +291,7 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
 
 io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
     Reach reach;
-    co_await reach_shards(&reach);
+    co_await reach_shards(&reach, job.whole);
     if (refuse_beyond(reach, job, out)) co_return;
     std::uint64_t keys = 0;
     for (std::uint16_t i = 0; i < services_.replicas.placement().cores(); ++i) {
@@ -267,7 +302,7 @@ io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
         const std::uint64_t there = co_await io::call_on(services_.reactor, core, count);
         keys += there;
     }
-    for (std::uint16_t i = 0; i < reach.readable.size() && !is_resp(job.protocol); ++i) {
+    for (std::uint16_t i = 0; i < reach.readable.size() && job.whole; ++i) {
         if (reach.readable[i]) continue;
         ForwardRequest request;
         request.kind = ForwardKind::count;
@@ -282,11 +317,35 @@ io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
     ReplyWriter(job.protocol, job.request_id, out).integer(static_cast<std::int64_t>(keys));
 }
 
+/// From a random shard on, one of the first keys of the first shard elsewhere that has any.
+io::Task<std::optional<std::string>> Connection::pick_elsewhere(const Reach& reach) {
+    const std::size_t shards = reach.readable.size();
+    const std::uint64_t first = services_.prng.below(shards);
+    for (std::size_t i = 0; i < shards; ++i) {
+        const std::size_t shard = (first + i) % shards;
+        if (reach.readable[shard]) continue;
+        ForwardRequest request;
+        request.kind = ForwardKind::list;
+        const ForwardAnswer answer = co_await services_.forwarder.ask(
+            reach.leaders[shard], ShardId(static_cast<std::uint16_t>(shard)), request,
+            services_.config.commit_timeout);
+        if (answer.refusal) continue;
+        std::string_view rest = answer.content;
+        std::uint64_t seen = 0;
+        std::string chosen;
+        while (const auto key = take_listed(rest)) {
+            if (services_.prng.below(++seen) == 0) chosen.assign(*key);
+        }
+        if (seen != 0) co_return chosen;
+    }
+    co_return std::nullopt;
+}
+
 /// From a random core on, the first that has one.
 io::Task<void> Connection::pick_key(const Job& job, std::string& out) {
     const std::uint16_t cores = services_.replicas.placement().cores();
     Reach reach;
-    co_await reach_shards(&reach);
+    co_await reach_shards(&reach, job.whole);
     if (refuse_beyond(reach, job, out)) co_return;
     const std::uint64_t first = services_.prng.below(cores);
     std::optional<std::string> key;
@@ -297,6 +356,10 @@ io::Task<void> Connection::pick_key(const Job& job, std::string& out) {
             key = random_key(there.replicas, reach.readable, there.prng);
         };
         co_await io::call_on(services_.reactor, core, pick);
+    }
+    if (!key && job.whole) {
+        std::optional<std::string> elsewhere = co_await pick_elsewhere(reach);
+        key = std::move(elsewhere);
     }
     ReplyWriter reply(job.protocol, job.request_id, out);
     key ? reply.bulk(*key) : reply.absent();

@@ -70,8 +70,11 @@ void Connection::refuse_while_loading(Request& request) {
 void Connection::stage(const Request& request, std::string_view input) {
     ++services_.counters.requests;
     ++services_.counters.calls[static_cast<std::size_t>(request.verb)];
-    const bool batched = is_batched(request, input);
+    // What other nodes may have to be asked for may have to wait, and then so has what is behind.
+    const bool routed = routes();
+    const bool batched = !routed && is_batched(request, input);
     if (!batched) execute_batch();
+    if (routed && is_plain(request)) return execute(request, 0, place_of(request.args[0]));
     if (!is_plain(request)) {
         execute_alone(request);
         return;
@@ -110,10 +113,11 @@ KeyPlace Connection::place_of(std::string_view key) const noexcept {
     return {slot, services_.replicas.placement().shard_of(slot)};
 }
 
-/// What clients of a Redis cluster never ask, and expect to be told. In a cluster of one node, and
-/// in other protocols, keys of all slots may be in one request.
+/// What clients of a Redis cluster never ask, and expect to be told. In a cluster of one node, in
+/// other protocols, and from clients that take the cluster for one server, keys of all slots may be
+/// in one request.
 bool Connection::crosses_slots(const Request& request) const noexcept {
-    if (services_.replicas.alone() || !is_resp(request.protocol)) return false;
+    if (services_.replicas.alone() || !is_resp(request.protocol) || forwards()) return false;
     const std::size_t step = request.verb == Verb::mset ? 2 : 1;
     if (parts_of(request.verb, request.args.size()) < 2) return false;
     const SlotId first = slot_of(request.args[0]);
@@ -162,8 +166,10 @@ void Connection::execute_batch() {
 }
 
 Slot& Connection::push(const Request& request) {
-    return pipeline_.push(request, charge_of(request.args),
-                          services_.reactor.now().time_since_epoch().count());
+    Slot& slot = pipeline_.push(request, charge_of(request.args),
+                                services_.reactor.now().time_since_epoch().count());
+    slot.plain = forwards();
+    return slot;
 }
 
 void Connection::execute(const Request& request, std::uint64_t hash, KeyPlace where) {
@@ -197,9 +203,14 @@ void Connection::execute_silently(const Request& request, std::uint64_t hash, Ke
 
 void Connection::begin(const Request& request, std::uint64_t hash, KeyPlace where) {
     const CommandClass kind = command_class(request.verb);
-    if (kind == CommandClass::write) {
+    const bool one_key = request.verb == Verb::get || is_key_read(request);
+    if (one_key && reads_here()) [[unlikely]] {
+        read_here(request, hash, where);
+    } else if (one_key && routes()) {
+        begin_routed(request, where);
+    } else if (kind == CommandClass::write) {
         write(request, where);
-    } else if (request.verb == Verb::get || is_key_read(request)) {
+    } else if (one_key) {
         read(request, hash, where);
     } else if ((kind == CommandClass::wide_read && !can_answer_at_once(request)) ||
                concerns_all_cores(request.verb)) {
@@ -235,6 +246,32 @@ bool Connection::can_answer_at_once(const Request& request) const noexcept {
            request.args.size() <= wide_parts_per_turn;
 }
 
+/// Whether what this node has answers reads, without asking whether it is the newest. A node that
+/// is alone has the newest anyway.
+bool Connection::reads_here() const noexcept {
+    const bool wanted = session_.readonly || services_.config.reads == ReadMode::local;
+    return wanted && !services_.replicas.alone();
+}
+
+void Connection::read_here(const Request& request, std::uint64_t hash, KeyPlace where) {
+    const ShardId shard = where.shard;
+    if (services_.replicas.has(shard)) {
+        const Store& store = services_.replicas.store(shard);
+        if (hash == 0) hash = store.hash(request.args[0]);
+        return answer_at_once([&](std::string& out) { answer_read(request, store, hash, out); });
+    }
+    const std::uint64_t number = pipeline_.tail();
+    Slot& slot = push(request);
+    slot.state = Slot::State::reading;
+    slot.key_slot = where.slot;
+    if (request.verb != Verb::get) keep_key_read(request, slot.bytes);
+    ++outstanding_;
+    const bool wants_value = needs_value(request.verb);
+    if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
+    services_.router.read(shard, request.args[0], {.wants_value = wants_value, .unconfirmed = true},
+                          Waiter{this, number, 0, {}});
+}
+
 /// A read takes effect behind this connection's writes to its shard, and before its later ones.
 void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where) {
     const std::string_view key = request.args[0];
@@ -250,7 +287,10 @@ void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where
         ++outstanding_;
         const bool wants_value = needs_value(request.verb);
         if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
-        return services_.router.read(shard, key, {wrote, wants_value}, Waiter{this, number, 0, {}});
+        here_shards_ |= shard_bit(shard);
+        return services_.router.read(shard, key,
+                                     {.behind_writes = wrote, .wants_value = wants_value},
+                                     Waiter{this, number, 0, {}});
     }
     const Store& store = services_.replicas.store(shard);
     const Waiter waiter{this, pipeline_.tail(), 0, services_.reactor.core()};
@@ -269,6 +309,7 @@ void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where
         slot.hash = hash;
         keep_key_read(request, slot.bytes);
         ++outstanding_;
+        here_shards_ |= shard_bit(shard);
         // As long as the reply will be, unless another client changes the value meanwhile.
         const auto found = store.get(key, hash);
         const std::size_t stored = found ? found->value.size() : 0;
@@ -280,7 +321,7 @@ void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where
 
 /// One of what is outstanding is over. Once all is, nothing of this connection is pending anywhere.
 void Connection::called_back() noexcept {
-    if (--outstanding_ == 0) written_shards_ = written_value_bytes_max_ = 0;
+    if (--outstanding_ == 0) written_shards_ = here_shards_ = written_value_bytes_max_ = 0;
     services_.mark(*this);
 }
 
@@ -362,7 +403,8 @@ void Connection::refuse_long_reply(std::string_view command, std::size_t bytes_m
 /// Everything that needs no log but reads of one key, and KEYS, which is a job.
 void Connection::answer(const Request& request, std::string& out) {
     if (command_class(request.verb) == CommandClass::session) {
-        session_.cluster = !services_.loading && !services_.replicas.alone();
+        session_.cluster = services_.loading ? services_.config.cluster.nodes.size() > 1
+                                             : !services_.replicas.alone();
         return answer_session(request, session_, out);
     }
     ReplyWriter reply = writer_for(request, out);

@@ -29,7 +29,9 @@ std::size_t Connection::parts_of(Verb verb, std::size_t args) noexcept {
 void Connection::begin_wide(Slot& slot) {
     slot.state = Slot::State::wide;
     wide_ = {};
-    wide_.parts = parts_of(slot.verb, parked_args_.size());
+    // FLUSHALL has a part for each shard.
+    wide_.parts = is_flush(slot.verb) ? services_.replicas.shards()
+                                      : parts_of(slot.verb, parked_args_.size());
     if (slot.verb == Verb::mget) wide_.values.resize(wide_.parts);
 }
 
@@ -46,13 +48,14 @@ void Connection::advance_wide(Slot& slot) {
     const std::size_t in_flight_max = parts_in_flight_max(slot.verb);
     for (std::size_t i = 0; i < wide_parts_per_turn && wide_.begun < wide_.parts; ++i) {
         if (wide_.reads_in_flight + slot.parts_left >= in_flight_max) break;
-        if (services_.router.congested()) break;
+        if (services_.router.congested() || services_.forwarder.full()) break;
         begin_part(slot, wide_.begun++);
     }
     const std::size_t in_flight = wide_.reads_in_flight + slot.parts_left;
     if (wide_.begun == wide_.parts) {
         if (in_flight == 0) finish_wide(slot);
-    } else if (in_flight < in_flight_max && !services_.router.congested()) {
+    } else if (in_flight < in_flight_max && !services_.router.congested() &&
+               !services_.forwarder.full()) {
         services_.mark(*this);  // else an answer brings it back here, or the end of the congestion
     }
 }
@@ -61,8 +64,17 @@ std::string_view Connection::key_of_part(Verb verb, std::size_t part) const noex
     return parked_args_[verb == Verb::mset ? 2 * part : part];
 }
 
+ShardId Connection::shard_of_part(const Slot& slot, std::size_t part) const noexcept {
+    if (is_flush(slot.verb)) return ShardId(static_cast<std::uint16_t>(part));
+    return services_.replicas.placement().shard_of(key_of_part(slot.verb, part));
+}
+
 Command Connection::command_of_part(const Slot& slot, std::size_t part) const {
     Command command;
+    if (is_flush(slot.verb)) {
+        command.kind = CommandKind::flush;
+        return command;
+    }
     command.kind = slot.verb == Verb::mset ? CommandKind::put : CommandKind::del;
     command.key = key_of_part(slot.verb, part);
     if (slot.verb == Verb::mset) command.value = parked_args_[2 * part + 1];
@@ -72,17 +84,19 @@ Command Connection::command_of_part(const Slot& slot, std::size_t part) const {
 void Connection::begin_part(Slot& slot, std::size_t part) {
     const std::uint64_t number = pipeline_.head();
     const Waiter waiter{this, number, static_cast<std::uint32_t>(part), services_.reactor.core()};
-    const std::string_view key = key_of_part(slot.verb, part);
-    const ShardId shard = services_.replicas.placement().shard_of(key);
+    const ShardId shard = shard_of_part(slot, part);
     if (command_class(slot.verb) == CommandClass::write) {
         const auto refusal = offer(waiter, shard, command_of_part(slot, part));
         if (refusal) refuse_part(slot, part, *refusal);
         return;
     }
+    const std::string_view key = key_of_part(slot.verb, part);
+    const bool unconfirmed = reads_here();
     // What was written before has been answered: there is nothing to wait for.
     if (services_.replicas.has(shard)) {
         const Store& store = services_.replicas.store(shard);
         const std::uint64_t hash = store.hash(key);
+        if (unconfirmed) return take_part(slot, part, store.get(key, hash));
         switch (services_.replicas.begin_read(shard, waiter, hash, false)) {
             case ReadTurn::now: return take_part(slot, part, store.get(key, hash));
             case ReadTurn::later: break;
@@ -91,7 +105,9 @@ void Connection::begin_part(Slot& slot, std::size_t part) {
                                    refusal_of(services_.replicas, shard, Errc::no_leader));
         }
     } else {
-        services_.router.read(shard, key, {false, needs_value(slot.verb)}, waiter);
+        const bool wants_value = needs_value(slot.verb);
+        services_.router.read(shard, key, {.wants_value = wants_value, .unconfirmed = unconfirmed},
+                              waiter);
     }
     ++wide_.reads_in_flight;
     ++outstanding_;
@@ -112,9 +128,9 @@ void Connection::take_part(Slot& slot, std::size_t part, const std::optional<Sto
     wide_.values[part].emplace(found->value);
 }
 
-/// Nobody but a client of a Redis cluster, who is told, need know which node leads what.
+/// Nobody but a client that is sent to the leader need know which node leads what.
 bool Connection::gathers_parts(Protocol protocol) const noexcept {
-    return !is_resp(protocol) && services_.forwarder.connected();
+    return forwards() || (!is_resp(protocol) && services_.forwarder.connected());
 }
 
 /// A part that another node leads is asked of it. A read of which one part is refused is refused as
@@ -122,9 +138,12 @@ bool Connection::gathers_parts(Protocol protocol) const noexcept {
 void Connection::refuse_part(Slot& slot, std::size_t part, Refused refusal) {
     const bool writes = command_class(slot.verb) == CommandClass::write;
     if (refusal.reason == Errc::not_leader && gathers_parts(slot.protocol)) {
-        ++outstanding_;
-        writes ? ++slot.parts_left : ++wide_.reads_in_flight;
-        return services_.reactor.spawn(forward_part(pipeline_.head(), part, refusal.leader));
+        const auto unsent = forward_part(slot, part, refusal.leader);
+        if (!unsent) {
+            writes ? ++slot.parts_left : ++wide_.reads_in_flight;
+            return;
+        }
+        refusal = {reason_of(*unsent), NodeId()};
     }
     if (writes) return slot.refuse(refusal);
     if (wide_.refusal) return;
@@ -133,50 +152,35 @@ void Connection::refuse_part(Slot& slot, std::size_t part, Refused refusal) {
     wide_.begun = wide_.parts;
 }
 
-io::Task<void> Connection::forward_part(std::uint64_t number, std::size_t part, NodeId leader) {
-    // It may have been answered before this began: timed out.
-    const bool waits = pipeline_.holds(number) && pipeline_.at(number).state == Slot::State::wide;
-    if (!waits) co_return called_back();
-    const Slot& slot = pipeline_.at(number);
-    const bool writes = command_class(slot.verb) == CommandClass::write;
-    const std::string_view key = key_of_part(slot.verb, part);
-    const ShardId shard = services_.replicas.placement().shard_of(key);
-    std::string content(key);
+/// Nothing: on_forwarded() will be told.
+std::optional<Refused> Connection::forward_part(const Slot& slot, std::size_t part, NodeId leader) {
     ForwardRequest request;
     request.wants_value = needs_value(slot.verb);
-    if (writes) {
+    std::string command;
+    if (command_class(slot.verb) == CommandClass::write) {
         request.kind = ForwardKind::apply;
-        content.clear();
-        encode_command(content, command_of_part(slot, part));
-    }
-    request.content = content;
-    const ForwardAnswer answer =
-        co_await services_.forwarder.ask(leader, shard, request, services_.config.commit_timeout);
-    const Waiter waiter{this, number, static_cast<std::uint32_t>(part), services_.reactor.core()};
-    if (answer.refusal) {
-        on_refused(waiter, {reason_of(*answer.refusal), NodeId()});
-    } else if (writes) {
-        Store::Applied result{};
-        result.number = static_cast<std::int64_t>(answer.number);
-        on_applied(waiter, result);
+        encode_command(command, command_of_part(slot, part));
+        request.content = command;
     } else {
-        std::optional<Store::Found> found;
-        if (answer.found) found = {answer.content, answer.revision};
-        on_read(waiter, found);
+        request.content = key_of_part(slot.verb, part);
     }
+    const Waiter waiter{this, pipeline_.head(), static_cast<std::uint32_t>(part),
+                        services_.reactor.core()};
+    return ask_leader(leader, shard_of_part(slot, part), request, services_.config.commit_timeout,
+                      waiter);
 }
 
 void Connection::finish_wide(Slot& slot) {
     parked_ = false;
-    slot.key_slot = slot_of(parked_args_[0]);
+    if (!is_flush(slot.verb)) slot.key_slot = slot_of(parked_args_[0]);
     parked_args_.clear();
     slot.state = Slot::State::done;
     if (command_class(slot.verb) == CommandClass::write) return;  // its outcome is in the slot
     slot.rendered = true;
     ReplyWriter reply(slot.protocol, slot.request_id, slot.bytes);
     if (wide_.refusal) {
-        return answer_refusal(*wide_.refusal, wide_.refused_slot, services_.replicas, slot.protocol,
-                              reply);
+        return answer_refusal(slot.shown(*wide_.refusal), wide_.refused_slot, services_.replicas,
+                              slot.protocol, reply);
     }
     if (slot.verb != Verb::mget) return reply.integer(wide_.found);
     if (wide_.too_large) {

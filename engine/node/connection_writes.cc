@@ -33,8 +33,12 @@ void Connection::write(const Request& request, KeyPlace where) {
         return refuse(request);
     const std::size_t parts = parts_of(request.verb, args.size());
     if (parts > wide_parts_per_turn) return park(request);
-    if (parts > 1 && !services_.replicas.alone() && gathers_parts(request.protocol)) {
-        return park(request);
+    if (is_flush(request.verb)) {
+        if (sees_whole(request.protocol)) return park(request);
+    } else if (parts > 1 || request.verb == Verb::mset) {
+        if (!services_.replicas.alone() && gathers_parts(request.protocol)) return park(request);
+    } else if (routes()) {
+        return begin_routed(request, where);
     }
     const std::uint64_t number = pipeline_.tail();
     Slot& pushed = push(request);
@@ -95,7 +99,8 @@ void Connection::answer_outcome(const Slot& slot, std::string& out) {
         return reply.error(Errc::commit_timeout,
                            "some keys were written and others refused, outcome unknown");
     }
-    answer_refusal(slot.refusal, slot.key_slot, services_.replicas, slot.protocol, reply);
+    answer_refusal(slot.shown(slot.refusal), slot.key_slot, services_.replicas, slot.protocol,
+                   reply);
 }
 
 /// Out of memory: nothing is begun, on any core, and nothing is logged.
@@ -150,6 +155,8 @@ void Connection::on_refused(const Waiter& waiter, Refused refusal) noexcept {
     called_back();
     if (!pipeline_.holds(waiter.request)) return;
     Slot& slot = pipeline_.at(waiter.request);
+    const bool waits = slot.state == Slot::State::reading || slot.state == Slot::State::writing;
+    if (slot.kept && waits) return refuse_kept(slot, refusal);
     if (slot.state == Slot::State::reading) {
         slot.state = Slot::State::done;
         slot.rendered = true;

@@ -9,10 +9,11 @@ namespace kv {
 
 namespace {
 
-std::uint64_t random_number(io::Reactor& reactor) noexcept {
+/// Leaves room in a number for a place and a core.
+std::uint64_t random_round(io::Reactor& reactor) noexcept {
     std::array<std::byte, 8> bytes;
     reactor.backend().fill_entropy(bytes);
-    return load_le<std::uint64_t>(bytes.data()) >> 1;
+    return (load_le<std::uint64_t>(bytes.data()) >> 24) + 1;
 }
 
 /// Whether `content` is one whole command for `shard`.
@@ -27,13 +28,26 @@ bool is_command_for(const Placement& placement, ShardId shard, std::string_view 
 }  // namespace
 
 Forwarder::Forwarder(io::Reactor& reactor, ReplicaSet& replicas)
-    : reactor_(reactor), replicas_(replicas), numbers_(random_number(reactor)) {}
+    : reactor_(reactor),
+      replicas_(replicas),
+      leaders_(replicas.shards()),
+      round_(random_round(reactor)) {}
 
 Forwarder::~Forwarder() {
-    for (const auto& [number, asked] : asked_) reactor_.timers().disarm(*asked);
+    for (Asked& asked : all_asked_) reactor_.timers().disarm(asked);
 }
 
 // --- asking --------------------------------------------------------------------------------------
+
+NodeId Forwarder::leader_elsewhere(ShardId shard) const noexcept {
+    if (!replicas_.has(shard)) return leaders_[shard.value()];
+    const NodeId leader = replicas_.leader(shard);
+    return leader == replicas_.self() ? NodeId() : leader;
+}
+
+void Forwarder::note_leader(ShardId shard, NodeId leader) noexcept {
+    leaders_[shard.value()] = leader == replicas_.self() ? NodeId() : leader;
+}
 
 ForwardAnswer Forwarder::lost(ForwardKind kind) {
     ForwardAnswer answer;
@@ -42,57 +56,107 @@ ForwardAnswer Forwarder::lost(ForwardKind kind) {
     return answer;
 }
 
+std::optional<Refused> Forwarder::ask(NodeId leader, ShardId shard, const ForwardRequest& request,
+                                      Duration limit, const Waiter& waiter) {
+    return send(leader, shard, request, limit, waiter, nullptr);
+}
+
 io::Task<ForwardAnswer> Forwarder::ask(NodeId leader, ShardId shard, ForwardRequest request,
                                        Duration limit) {
-    Asked asked(reactor_, leader, request.kind);
-    asked.answer.refusal = Refused{};
-    if (sender_ == nullptr) co_return std::move(asked.answer);
-    if (asked_.size() >= asked_max) {
-        asked.answer.refusal = Refused{Errc::busy, NodeId()};
-        co_return std::move(asked.answer);
+    Waiting waiting(reactor_);
+    const auto refusal = send(leader, shard, request, limit, {}, &waiting);
+    if (refusal) {
+        waiting.answer.refusal = refusal;
+        co_return std::move(waiting.answer);
     }
+    co_await waiting.over.wait();
+    co_return std::move(waiting.answer);
+}
+
+std::optional<Refused> Forwarder::send(NodeId leader, ShardId shard, const ForwardRequest& request,
+                                       Duration limit, const Waiter& waiter, Waiting* waiting) {
+    if (sender_ == nullptr) return Refused{};
+    if (asked_ >= asked_max) return Refused{Errc::busy, NodeId()};
+    if (free_asked_.empty()) {
+        free_asked_.push_back(all_asked_.size());
+        all_asked_.emplace_back(*this, all_asked_.size());
+    }
+    Asked& asked = all_asked_[free_asked_.back()];
     const std::uint16_t cores = replicas_.placement().cores();
-    const std::uint64_t number = ++numbers_ / cores * cores + reactor_.core().value();
-    numbers_ = number + cores - 1;
+    const std::uint64_t number =
+        (++round_ * asked_max + asked.place) * cores + reactor_.core().value();
     out_.clear();
     encode_forward_request(request, out_);
     Forward forward;
     forward.group = Placement::group_of(shard);
     forward.request = number;
     forward.content = as_bytes(out_);
-    const bool sent = sender_->send_forward(leader, forward);
-    if (!sent) co_return std::move(asked.answer);  // it is known not to have been applied
-    asked.answer = lost(request.kind);
-    asked_.emplace(number, &asked);
+    if (!sender_->send_forward(leader, forward)) {
+        if (!replicas_.has(shard)) note_leader(shard, NodeId());
+        return Refused{};  // it is known not to have been applied
+    }
+    free_asked_.pop_back();
+    ++asked_;
+    asked.number = number;
+    asked.leader = leader;
+    asked.shard = shard;
+    asked.kind = request.kind;
+    asked.bytes = out_.size();
+    asked.waiter = waiter;
+    asked.waiting = waiting;
+    asked_bytes_ += asked.bytes;
+    if (asked_ >= asked_pause || asked_bytes_ >= asked_bytes_pause) full_ = true;
     reactor_.timers().arm(asked, reactor_.now() + limit);
-    co_await asked.over.wait();
-    asked_.erase(number);
+    return std::nullopt;
+}
+
+/// Its place is free for another one.
+void Forwarder::end(Asked& asked, const ForwardAnswer& answer) {
     reactor_.timers().disarm(asked);
-    co_return std::move(asked.answer);
+    asked.number = 0;
+    free_asked_.push_back(asked.place);
+    --asked_;
+    asked_bytes_ -= asked.bytes;
+    // What refuses may know who leads; what is lost may be so because nobody leads there any more.
+    if (answer.refusal && !replicas_.has(asked.shard)) {
+        const bool led = answer.refusal->reason == Errc::not_leader;
+        note_leader(asked.shard, led ? answer.refusal->leader : NodeId());
+    }
+    if (full_ && asked_ < asked_pause / 2 && asked_bytes_ < asked_bytes_pause / 2) {
+        full_ = false;
+        handler_->on_uncongested();
+    }
+    if (asked.waiting == nullptr) return handler_->on_forwarded(asked.waiter, answer);
+    asked.waiting->answer = answer;
+    asked.waiting->over.set();
 }
 
 void Forwarder::on_reply(NodeId from, const Forward& reply) {
-    const auto found = asked_.find(reply.request);
-    if (found == asked_.end() || found->second->leader != from) return;
-    Asked& asked = *found->second;
+    const std::uint16_t cores = replicas_.placement().cores();
+    const std::size_t place = reply.request / cores % asked_max;
+    if (place >= all_asked_.size()) return;
+    Asked& asked = all_asked_[place];
+    if (asked.number != reply.request || asked.leader != from) return;
     const Result<ForwardReply> decoded = decode_forward_reply(reply.content);
-    if (!decoded || decoded->kind != asked.kind || asked.over.is_set()) return;
-    // What this version does not understand stays lost: a command is unknown, not refused.
+    if (!decoded || decoded->kind != asked.kind) return;
+    // What contradicts itself stays lost: a command is unknown, not refused.
     const Outcome said = decoded->error ? outcome(*decoded->error) : Outcome::applied;
-    if (said != reply.outcome) return asked.over.set();
-    asked.answer.refusal.reset();
-    if (decoded->error) asked.answer.refusal = Refused{*decoded->error, decoded->leader};
-    asked.answer.found = decoded->found;
-    asked.answer.number = decoded->number;
-    asked.answer.revision = decoded->revision;
-    asked.answer.content.assign(decoded->content);
-    asked.over.set();
+    if (said != reply.outcome) return end(asked, lost(asked.kind));
+    answer_.refusal.reset();
+    if (decoded->error) answer_.refusal = Refused{*decoded->error, decoded->leader};
+    answer_.found = decoded->found;
+    answer_.number = decoded->number;
+    answer_.revision = decoded->revision;
+    answer_.content.assign(decoded->content);
+    end(asked, answer_);
+    if (answer_.content.capacity() > page_bytes_max) release(answer_.content);
 }
 
 void Forwarder::disconnected(NodeId peer) {
-    for (const auto& [number, asked] : asked_) {
-        if (asked->leader == peer) asked->over.set();
+    for (Asked& asked : all_asked_) {
+        if (asked.number != 0 && asked.leader == peer) end(asked, lost(asked.kind));
     }
+    reactor_.want_turn();  // this may be its end
 }
 
 // --- serving -------------------------------------------------------------------------------------
@@ -127,7 +191,9 @@ void Forwarder::serve(Served& served, ShardId shard) {
         if (!is_command_for(replicas_.placement(), shard, content)) {
             return refuse(served, {Errc::syntax, NodeId()});
         }
-        const auto refused = replicas_.propose(shard, as_bytes(content), served.waiter());
+        auto refused = replicas_.propose(shard, as_bytes(content), served.waiter());
+        // That this node is about to stop is nothing to a client of another one.
+        if (refused == Errc::shutting_down) refused = Errc::no_leader;
         if (refused) refuse(served, refusal_of(replicas_, shard, *refused));
         return;
     }
@@ -153,6 +219,8 @@ void Forwarder::Served::on_applied(const Waiter&, const Store::Applied& result) 
     ForwardReply reply;
     reply.number = static_cast<std::uint64_t>(result.number);
     reply.revision = result.revision;
+    reply.found = result.previous.has_value();
+    if (reply.found) reply.content = *result.previous;
     forwarder.answer(*this, reply);
 }
 

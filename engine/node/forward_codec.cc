@@ -6,7 +6,7 @@ namespace kv {
 
 namespace {
 
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 constexpr std::uint16_t flag_wants_value = 1;
 constexpr std::uint16_t flag_has_pattern = 2;
 constexpr std::uint16_t flag_found = 1;

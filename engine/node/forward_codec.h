@@ -1,24 +1,25 @@
 #pragma once
 
-/// What one node asks of the leader of a shard for a request of its own client that spans shards,
-/// and what it answers: the contents of Forward (proto/raft/frame.h), which names the group.
+/// What one node asks of the leader of a shard for a request of its own client, and what it
+/// answers: the contents of Forward (proto/raft/frame.h), which names the group.
 /// One key or one command each; the transport packs those of a turn into one frame. Little-endian.
 ///
-///     request:  0  u8   version   1
+///     request:  0  u8   version   2: in replies of version 1 an apply had no value before
 ///               1  u8   kind      ForwardKind
 ///               2  u16  flags     1: the value is wanted (read); 2: there is a pattern (list)
 ///               4  u32  0
 ///               8  u64  cursor    list: where to go on; 0: at the start
 ///              16  ..   key (read), command (apply: proto/command_codec.h), pattern (list)
 ///
-///     reply:    0  u8   version   1
+///     reply:    0  u8   version   2
 ///               1  u8   kind      as asked
 ///               2  u16  error     Errc, 0xffff: none
-///               4  u16  flags     1: something was found (read)
+///               4  u16  flags     1: something was found (read), or was before (apply)
 ///               6  u16  0
 ///               8  u64  number    Store::Applied (apply), keys (count), cursor to go on (list)
 ///              16  u64  revision  of what was found or applied; of an error: the node that leads
-///              24  ..   value (read); for each key u32 bytes, key (list)
+///              24  ..   value (read), or the one before, of commands that ask for it (apply);
+///                        for each key u32 bytes, key (list)
 ///
 /// Whether the command was applied is in the frame (Outcome) and follows from the error: both are
 /// believed only if they agree.

@@ -331,10 +331,9 @@ void Peers::on_disconnected(NodeId peer) noexcept {
     forwarder_->disconnected(peer);
 }
 
+/// (Whose forwarded request was dropped knows it already: send_forward().)
 void Peers::on_unreachable(NodeId peer) noexcept {
-    if (replicas_ == nullptr) return;
-    replicas_->disconnected(peer);
-    forwarder_->disconnected(peer);
+    if (replicas_ != nullptr) replicas_->disconnected(peer);
 }
 
 void Peers::take(std::int32_t fd, const Handshake& theirs, CoreId core) noexcept {

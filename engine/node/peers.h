@@ -85,6 +85,7 @@ public:
     bool send_forward_reply(NodeId to, const Forward& reply) noexcept override {
         return transport_.send_forward_reply(to, reply);
     }
+    std::uint64_t way_to(NodeId node) const noexcept override { return transport_.way_to(node); }
     // PeerView
     bool connected(NodeId peer) const noexcept override { return transport_.connected(peer); }
     const consensus::Transport& transport() const noexcept { return transport_; }

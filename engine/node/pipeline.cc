@@ -30,6 +30,9 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.number = 0;
     slot.has_previous = false;
     slot.silent = false;
+    slot.plain = false;
+    slot.kept = false;
+    slot.tries = 0;
     slot.command_flags = 0;
     slot.begun_ns = now_ns;
     slot.args = request.args.size();

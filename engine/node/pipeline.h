@@ -21,6 +21,7 @@ namespace kv {
 struct Slot {
     enum class State : std::uint8_t {
         writing,  ///< waits for parts_left commands
+        held,     ///< `bytes` keeps it until it can begin, or begin again: connection_routes.cc
         reading,  ///< a read of one key behind writes to its shard; `bytes` says of which
         parked,   ///< a request over many keys: runs when all before it are answered
         wide,     ///< such a request, whose parts are begun in slices
@@ -33,6 +34,10 @@ struct Slot {
     bool rendered = false;
     bool has_previous = false;  ///< `bytes` holds the value before the write
     bool silent = false;        ///< its reply is dropped: CLIENT REPLY
+    bool plain = false;         ///< its client is not sent anywhere: see Connection::forwards()
+    bool kept = false;          ///< `bytes` has its command or its key until it is answered
+    std::uint8_t tries = 0;     ///< of what is kept: refused by who does not lead `shard`
+    ShardId shard;              ///< of what is kept
     bool refused = false;       ///< `refusal` says why; of several commands, at least one was
     Refused refusal;
     SlotId key_slot;                 ///< of its first key
@@ -49,6 +54,9 @@ struct Slot {
     std::string bytes;
     std::string first_arg;  ///< cut, for SLOWLOG
     std::size_t args = 0;
+
+    /// What its client is told of a refusal.
+    Refused shown(const Refused& why) const noexcept { return plain ? without_leader(why) : why; }
 
     /// One of its commands was refused. What nobody knows stays unknown, whatever becomes of the
     /// others, and where to go counts only if nothing else is wrong.

@@ -30,6 +30,11 @@ inline Errc reason_of(const Refused& refusal) noexcept {
     return refusal.reason == Errc::not_leader ? Errc::no_leader : refusal.reason;
 }
 
+/// The same as an answer: for a client that would not know what to do elsewhere.
+inline Refused without_leader(const Refused& refusal) noexcept {
+    return {reason_of(refusal), NodeId()};
+}
+
 /// `slot`: of the key, or of the first of several.
 void answer_refusal(const Refused& refusal, SlotId slot, const ReplicaSet& replicas,
                     Protocol protocol, ReplyWriter& reply);

@@ -17,7 +17,7 @@ constexpr std::size_t ahead = 16;
 /// What a request or an answer costs a turn beside its bytes.
 constexpr std::size_t record_cost_bytes = 64;
 
-enum class RequestKind : std::uint8_t { command, read, read_behind };
+enum class RequestKind : std::uint8_t { command, read, read_behind, read_unconfirmed };
 enum class AnswerKind : std::uint8_t { applied, refused, read };
 
 /// Lets `out` grow to `bytes`; what is new has any contents. (The size that libstdc++ 12 passes to
@@ -190,6 +190,7 @@ void Router::read(ShardId shard, std::string_view key, Reading how, const Waiter
     header.request = waiter.request;
     header.part = waiter.part;
     header.kind = how.behind_writes ? RequestKind::read_behind : RequestKind::read;
+    if (how.unconfirmed) header.kind = RequestKind::read_unconfirmed;
     header.wants_value = how.wants_value;
     header.shard = shard.value();
 }
@@ -246,6 +247,9 @@ void Router::execute(const Waiter& origin, const RequestHeader& header, std::str
 void Router::execute_read(const Waiter& origin, const RequestHeader& header, std::string_view key,
                           std::uint64_t hash) {
     const ShardId shard(header.shard);
+    if (header.kind == RequestKind::read_unconfirmed) {
+        return answer_read(origin, replicas_.store(shard).get(key, hash), header.wants_value);
+    }
     const bool behind = header.kind == RequestKind::read_behind;
     if (free_reads_.empty()) free_reads_.push_back(&reads_.emplace_back());
     WaitingRead* const read = free_reads_.back();

@@ -74,6 +74,7 @@ public:
     struct Reading {
         bool behind_writes = false;  ///< behind what was proposed to the shard so far
         bool wants_value = true;     ///< else the one found is empty
+        bool unconfirmed = false;    ///< at once, whoever leads: what is there may be old
     };
     /// The same for a read.
     void read(ShardId shard, std::string_view key, Reading how, const Waiter& waiter);

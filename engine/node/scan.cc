@@ -27,13 +27,21 @@ ScanPosition decode_scan_cursor(std::uint64_t cursor) noexcept {
     return {static_cast<std::uint16_t>(cursor >> hash_bits), Cursor(cursor << hash_bits_cut)};
 }
 
+Cursor cut_scan_cursor(Cursor cursor) noexcept {
+    return Cursor(cursor.value() >> hash_bits_cut << hash_bits_cut);
+}
+
+bool scans_strings(const ScanOptions& options) noexcept {
+    return !options.has_type || equals_ignoring_case(options.type, "string");
+}
+
 bool scan_is_enough(const ScanPage& page, const ScanOptions& options) noexcept {
     return page.visited >= std::min(options.count, visited_max) ||
            page.match_steps >= match_steps_max || page.bytes >= page_bytes_max;
 }
 
 Cursor scan_store(const Store& store, Cursor cursor, const ScanOptions& options, ScanPage& page) {
-    const bool right_type = !options.has_type || equals_ignoring_case(options.type, "string");
+    const bool right_type = scans_strings(options);
     return store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
         ++page.visited;
         if (!right_type) return;

@@ -27,6 +27,8 @@ struct ScanPosition {
 };
 std::uint64_t encode_scan_cursor(ScanPosition position) noexcept;
 ScanPosition decode_scan_cursor(std::uint64_t cursor) noexcept;
+/// So much of a cursor of another node as can be encoded: of its own it is all.
+Cursor cut_scan_cursor(Cursor cursor) noexcept;
 
 /// What was found so far by one SCAN, and what it has cost.
 struct ScanPage {
@@ -38,6 +40,9 @@ struct ScanPage {
 
 /// Whether a reply should be sent with what is in `page`.
 bool scan_is_enough(const ScanPage& page, const ScanOptions& options) noexcept;
+
+/// Whether TYPE lets any key pass.
+bool scans_strings(const ScanOptions& options) noexcept;
 
 /// Visits a few hundred keys of `store` from `cursor` on; returns where to go on, 0 at the end.
 Cursor scan_store(const Store& store, Cursor cursor, const ScanOptions& options, ScanPage& page);

@@ -21,6 +21,7 @@ Server::Server(io::Reactor& r, const Config& c, ReplicaSet& set, NodeMemory& m, 
       sweep_timer_(*this),
       changed_(r),
       started_(r.now()) {
+    forwarder.set_handler(this);
     reactor.add_turn_hook(*this, io::Reactor::Phase::answer);
     reactor.timers().arm(sweep_timer_, reactor.now() + tick_period);
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
@@ -79,6 +80,10 @@ void Server::on_read(const Waiter& waiter, const std::optional<Store::Found>& fo
 
 void Server::on_readable(const Waiter& waiter, const Store& store) noexcept {
     static_cast<Connection*>(waiter.owner)->on_readable(waiter, store);
+}
+
+void Server::on_forwarded(const Waiter& waiter, const ForwardAnswer& answer) noexcept {
+    static_cast<Connection*>(waiter.owner)->on_forwarded(waiter, answer);
 }
 
 void Server::on_uncongested() noexcept {

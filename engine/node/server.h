@@ -28,6 +28,7 @@ protected:
 
 class Server final : public Services,
                      private RouteHandler,
+                     private ForwardHandler,
                      private io::MessageReceiver,
                      private io::TurnHook {
 public:
@@ -77,6 +78,7 @@ private:
     void on_refused(const Waiter& waiter, Refused refusal) noexcept override;
     void on_read(const Waiter& waiter, const std::optional<Store::Found>& found) noexcept override;
     void on_readable(const Waiter& waiter, const Store& store) noexcept override;
+    void on_forwarded(const Waiter& waiter, const ForwardAnswer& answer) noexcept override;
     void on_uncongested() noexcept override;
     void on_message(CoreId from, const io::Message& message) noexcept override;
     void at_turn_end() override;

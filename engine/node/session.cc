@@ -164,6 +164,16 @@ void answer_unblock(std::span<const std::string_view> args, ReplyWriter& reply) 
     reply.integer(0);
 }
 
+/// READONLY, READWRITE, ASKING. No shard is ever on its way from one node to another.
+void answer_cluster_mode(Verb verb, Session& session, ReplyWriter& reply) {
+    if (!session.cluster) {
+        return reply.error(Errc::unsupported, "This instance has cluster support disabled");
+    }
+    session.note_topology();
+    if (verb != Verb::asking) session.readonly = verb == Verb::readonly;
+    reply.ok();
+}
+
 void write_tracking_info(resp::Writer& out) {
     out.map(3);
     out.bulk("flags");
@@ -180,6 +190,8 @@ void reset(Session& session) {
     session.resp3 = false;
     session.no_evict = false;
     session.no_touch = false;
+    session.readonly = false;
+    session.forget_topology();
     session.replies = Session::Replies::on;
 }
 
@@ -219,8 +231,7 @@ void answer_session(const Request& request, Session& session, std::string& out) 
         case Verb::client_unblock: return answer_unblock(args, reply);
         case Verb::readonly:
         case Verb::readwrite:
-        case Verb::asking:
-            return reply.error(Errc::unsupported, "This instance has cluster support disabled");
+        case Verb::asking: return answer_cluster_mode(request.verb, session, reply);
         default: break;
     }
     KV_UNREACHABLE("verb {}", static_cast<unsigned>(request.verb));

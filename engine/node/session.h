@@ -26,10 +26,18 @@ struct Session {
     std::string library_version;
     bool resp3 = false;
     bool cluster = false;  ///< the node is one of several
+    /// READONLY: reads are answered with what the node has, which may be old.
+    bool readonly = false;
     bool no_evict = false;
     bool no_touch = false;
     Replies replies = Replies::on;
     Verb last = Verb::invalid;  ///< newest command
+
+    /// The client has asked where shards are, or said something that only a client of a Redis
+    /// cluster says: it finds leaders by itself.
+    void note_topology() noexcept { knows_topology_ = true; }
+    bool knows_topology() const noexcept { return knows_topology_; }
+    void forget_topology() noexcept { knows_topology_ = false; }
 
     /// Before a request runs: whether its reply is to be dropped.
     bool begin_request() noexcept {
@@ -39,6 +47,9 @@ struct Session {
     void end_request() noexcept {
         if (replies == Replies::skip) replies = Replies::on;
     }
+
+private:
+    bool knows_topology_ = false;
 };
 
 /// Answers a command of class session. HELLO and RESET change the version of the protocol, in which

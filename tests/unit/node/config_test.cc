@@ -57,6 +57,7 @@ TEST(Config, TheShippedFileIsTheDefaultAndNamesEveryKey) {
 
 TEST(Config, EveryKeyIsRead) {
     const Result<Config> config = parse_config(R"(
+reads = "local"
 commit_timeout = "250ms"
 [node]
 id = 3
@@ -65,6 +66,7 @@ data_dir = "/var/lib/kv \"x\""
 bind = "::1"
 port = 7000
 line_protocol = "resp"
+on_follower = "forward"
 connections_max = 5
 stall_timeout = "2min"
 output_pause_bytes = "1 MiB"
@@ -111,11 +113,13 @@ format = "logfmt"
                                                "f.toml");
     ASSERT_TRUE(config) << config.error().text();
     Config expected;
+    expected.reads = ReadMode::local;
     expected.commit_timeout = 250ms;
     expected.node = {.id = NodeId(3), .data_dir = "/var/lib/kv \"x\""};
     expected.client = {.bind = "::1",
                        .port = 7000,
                        .line_protocol = LineProtocol::resp,
+                       .on_follower = OnFollower::forward,
                        .connections_max = 5,
                        .stall_timeout = 120s,
                        .output_pause_bytes = 1_MiB,
@@ -202,7 +206,7 @@ const Case cases[] = {
      "f.toml:2: log.level: expected \"trace\", \"debug\", \"info\", \"warn\", \"error\", "
      "\"critical\" or \"off\", found \"loud\""},
     {"reads_later", "reads = \"lease\"\n",
-     R"(f.toml:1: reads: "lease" is not available yet; expected "linearizable")"},
+     R"(f.toml:1: reads: "lease" is not available yet; expected "linearizable" or "local")"},
     {"format_later", "[log]\nformat = \"json\"\n",
      R"(f.toml:2: log.format: "json" is not available yet; expected "logfmt")"},
     {"value_and_segment",

@@ -109,6 +109,11 @@ void FakeCluster::connect_forwarders() {
     for (const auto& part : parts_) part->server->forwarder.set_sender(part.get());
 }
 
+void FakeCluster::disconnect(NodeId node) {
+    for (const auto& part : parts_) part->server->forwarder.disconnected(node);
+    run_for(5ms);
+}
+
 void FakeCluster::arrive(Packet packet) {
     const Placement& placement = replicas().placement();
     CoreId core = Forwarder::core_of_request(packet.forward.request, placement.cores());
@@ -144,7 +149,9 @@ void FakeCluster::lead_all() {
 }
 
 void FakeCluster::lead_elsewhere(ShardId shard, NodeId node) {
-    leaders_[shard.value()] = {node, Term(++term_)};
+    const Term term = replicas_of(shard).replica(shard).group().raft().term();
+    term_ = std::max(term_, term.value()) + 1;
+    leaders_[shard.value()] = {node, Term(term_)};
     const auto known = [&] { return replicas_of(shard).leader(shard) == node; };
     ASSERT_TRUE(world.run_until(known, 10s));
 }

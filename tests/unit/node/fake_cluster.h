@@ -50,6 +50,9 @@ public:
     /// Lets the node forward: what it sends gathers in `sent`.
     void connect_forwarders();
     std::deque<Packet> sent;
+    std::uint64_t way = 0;  ///< of forwarded requests: another number, another connection
+    /// The connections of all cores with `node` break.
+    void disconnect(NodeId node);
     /// Arrives at the core that it is for.
     void arrive(Packet packet);
 
@@ -73,6 +76,7 @@ private:
         void flush() noexcept override {}
         bool send_forward(NodeId to, const Forward& request) noexcept override;
         bool send_forward_reply(NodeId to, const Forward& reply) noexcept override;
+        std::uint64_t way_to(NodeId) const noexcept override { return cluster.way; }
         void on_storage_failed(const Error& error) noexcept override;
         void answer(const Message& request, MessageBody body, Term term);
         void tick();

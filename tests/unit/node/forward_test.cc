@@ -3,13 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/node/fake_cluster.h"
 #include "tests/unit/node/session_script.h"
+#include "tests/unit/node/two_nodes.h"
 
 namespace kv {
 namespace {
 
-constexpr ShardId shard_of_bar{1};
 constexpr int del = 5;
 constexpr int exists = 6;
 constexpr int mget = 7;
@@ -85,41 +84,8 @@ TEST(ForwardCodec, WhatIsShortOrUnknownIsRefused) {
     EXPECT_FALSE(take_listed(list).has_value());
 }
 
-/// `here` has the clients and leads all shards but that of bar, which `there` leads as node 3.
-class Forwarded : public testing::TestWithParam<std::uint16_t> {
+class Forwarded : public TwoNodes {
 protected:
-    FakeCluster here{GetParam(), GetParam()};
-    FakeCluster there{GetParam() + 10u, GetParam()};
-    std::function<bool(FakeCluster::Packet&)> pass = [](auto&) { return true; };
-
-    void SetUp() override {
-        here.lead_all();
-        there.lead_all();
-        here.lead_elsewhere(shard_of_bar, NodeId(3));
-        here.connect_forwarders();
-        there.connect_forwarders();
-    }
-    static void carry(FakeCluster& from, FakeCluster& to, NodeId as,
-                      const std::function<bool(FakeCluster::Packet&)>& pass) {
-        for (FakeCluster::Packet& packet : std::exchange(from.sent, {})) {
-            packet.node = as;
-            if (pass(packet)) to.arrive(std::move(packet));
-        }
-    }
-    void run_for(Duration time) {
-        for (Duration passed{}; passed < time; passed += 1ms) {
-            here.run_for(1ms);
-            carry(here, there, NodeId(1), pass);
-            there.run_for(1ms);
-            carry(there, here, NodeId(3), pass);
-        }
-    }
-    void expect(std::string_view request, std::string_view reply, Duration within = 300ms) {
-        const auto client = here.connect();
-        client->send(request);
-        run_for(within);
-        EXPECT_EQ(client->take(), reply);
-    }
     /// An extended reply that is an error: its outcome and its number.
     static std::string error_reply(std::uint64_t id, int outcome, Errc error,
                                    std::string_view text) {
@@ -190,7 +156,7 @@ TEST_P(Forwarded, WhoLeadsNoMoreRefusesAndNothingIsApplied) {
     expect(extended_frame(3, mset, {"foo", "1", "bar", "2"}),
            error_reply(3, 1, Errc::commit_timeout,
                        "some keys were written and others refused, outcome unknown"));
-    // One key is not forwarded: the client is sent to its leader.
+    // One key of a client that follows is not forwarded: it is sent to the leader.
     expect("GET bar\n", "REDIRECT 10.0.0.3:7003\n");
 }
 
