@@ -1,5 +1,7 @@
 #include "tests/sim/client_connection.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -66,7 +68,17 @@ void ClientConnection::next() {
 
 void ClientConnection::decode() {
     if (has_reply_ || broken_) return;
-    const DecodeResult next = decoder_.next(received_);
+    DecodeResult next = decoder_.next(received_);
+    for (; oks_left_ != 0 && next.status == DecodeStatus::reply; --oks_left_) {
+        const resp::Node& node = decoder_.nodes()[0];
+        if (node.kind != resp::NodeKind::simple || node.text != "OK") {
+            problem_ = fmt::format("OK was expected, not {}", node.text);
+            broken_ = true;
+            return;
+        }
+        received_.erase(0, next.consumed);
+        next = decoder_.next(received_);
+    }
     if (next.status == DecodeStatus::malformed) {
         problem_ = decoder_.problem();
         broken_ = true;

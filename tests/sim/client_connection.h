@@ -27,6 +27,11 @@ public:
     static io::Task<void> live(std::shared_ptr<ClientConnection> self);
     /// Once connected, and when what was sent before has left.
     void send(std::string request);
+    /// Before all else: the client knows Redis clusters. (It wants old values no more, either.)
+    void say_topology() {
+        oks_left_ = 2;
+        send("READONLY\r\nREADWRITE\r\n");
+    }
     /// Several requests may be under way: that more comes behind a reply is right.
     void expect_many() noexcept { many_ = true; }
     /// Not connected yet: nothing of what was given to send() has left. After abandon() it never
@@ -65,6 +70,7 @@ private:
     std::string later_;  ///< behind a reply that is there
     std::size_t reply_bytes_ = 0;
     std::string problem_;
+    std::size_t oks_left_ = 0;  ///< replies to say_topology() that are still to come
     bool many_ = false;
     bool has_reply_ = false;
     bool broken_ = false;

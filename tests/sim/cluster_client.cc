@@ -159,6 +159,7 @@ io::Task<ClusterClient::Outcome> ClusterClient::attempt(std::size_t operation, s
     if (place != nullptr && place->broken()) drop(server);
     if (place == nullptr) {
         place = std::make_shared<ClientConnection>(reactor_, servers_[server], wake_);
+        if (!plain()) place->say_topology();
         reactor_.spawn(ClientConnection::live(place));
     }
     const std::shared_ptr<ClientConnection> connection = place;
@@ -227,6 +228,10 @@ ClusterClient::Outcome ClusterClient::judge_error(std::size_t operation, std::st
     if (text.find("outcome unknown") != text.npos) return Outcome::unknown;
     finish(operation, Known::not_applied, {});
     if (!text.starts_with("MOVED ")) return Outcome::refused;
+    if (plain()) {
+        complaint_ = fmt::format("a plain client was told: {}", text);
+        return Outcome::refused;
+    }
     if (const auto server = moved_to(text, servers_)) {
         leaders_[key_] = *server;
         return Outcome::moved;

@@ -1,9 +1,11 @@
 #pragma once
 
 /// A client of a cluster on a simulated machine: one request at a time, on a connection to each
-/// node that it talks to. It follows MOVED, goes elsewhere when a node does not answer or cannot,
-/// and enters everything into a History. What it was told nothing about stays unknown, and is never
-/// sent again: the next request has a new, unique value.
+/// node that it talks to. Every other client says on each connection that it knows Redis clusters,
+/// and follows MOVED; the others are plain: nodes ask the leaders in their place, and they must
+/// never be sent away. It goes elsewhere when a node does not answer or cannot, and enters
+/// everything into a History. What it was told nothing about stays unknown, and is never sent
+/// again: the next request has a new, unique value.
 
 #include <functional>
 #include <map>
@@ -76,6 +78,8 @@ private:
 
     void draw(std::vector<std::string>& words, test::OperationKind& kind, test::Datum& argument);
     io::Task<Outcome> attempt(std::size_t operation, std::string request, Instant deadline);
+    /// A node that is alone knows nothing of clusters.
+    bool plain() const noexcept { return plan_.client % 2 == 0 || servers_.size() == 1; }
     Outcome judge(std::size_t operation, std::span<const resp::Node> reply);
     Outcome judge_error(std::size_t operation, std::string_view text);
     void finish(std::size_t operation, test::Known known, test::Datum result);

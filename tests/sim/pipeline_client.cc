@@ -13,6 +13,10 @@ using test::Known;
 using test::Operation;
 using test::OperationKind;
 
+namespace {
+constexpr double mind_chance = 0.02;  // before a request
+}  // namespace
+
 PipelineClient::PipelineClient(io::Reactor& reactor, std::vector<io::Endpoint> servers,
                                test::History& history, std::function<std::int64_t()> now,
                                PipelineClientPlan plan, std::uint64_t seed)
@@ -50,6 +54,8 @@ io::Task<void> PipelineClient::send() {
         if (connection_ == nullptr) {
             connection_ = std::make_shared<ClientConnection>(reactor_, servers_[server_], wake_);
             connection_->expect_many();
+            knows_ = false;
+            if (mind() == Mind::knows) connection_->say_topology();
             reactor_.spawn(ClientConnection::live(connection_));
         }
         // Who has been sent away asks nothing more there.
@@ -73,7 +79,15 @@ io::Task<void> PipelineClient::receive() {
     --tasks_;
 }
 
+/// From here on it is sent to the leader, or no more.
+void PipelineClient::change_mind() {
+    knows_ = !knows_;
+    connection_->send(knows_ ? "READWRITE\r\n" : "RESET\r\n");
+    asked_.push_back({OperationKind::get, {}, false, reactor_.backend().now()});
+}
+
 void PipelineClient::ask() {
+    if (mind() == Mind::changes && prng_.chance(mind_chance)) change_mind();
     Asked asked{OperationKind::get, {}, false, reactor_.backend().now()};
     std::vector<std::string> words;
     const auto begin = [&](const std::string& name, Datum argument) {
@@ -137,6 +151,7 @@ void PipelineClient::finish(const Asked& asked, std::size_t number, Datum result
 
 void PipelineClient::judge(const Asked& asked, std::span<const resp::Node> reply) {
     const resp::Node& first = reply[0];
+    if (asked.operations.empty() && first.kind == resp::NodeKind::simple) return;
     if (first.kind == resp::NodeKind::error) return judge_error(asked, first.text);
     const auto text_of = [](const resp::Node& node) {
         return node.kind == resp::NodeKind::nil ? Datum::nil() : Datum::of(std::string(node.text));
@@ -165,7 +180,11 @@ void PipelineClient::judge_error(const Asked& asked, std::string_view text) {
     if (text.find("outcome unknown") != text.npos) return;
     for (const std::size_t operation : asked.operations)
         history_.finish(operation, now_(), Known::not_applied, {});
-    if (!text.starts_with("MOVED ")) {
+    const bool moved = text.starts_with("MOVED ");
+    if ((moved && mind() == Mind::plain) || asked.operations.empty()) {
+        complaint_ = fmt::format("a client that knows nothing of clusters was told: {}", text);
+    }
+    if (!moved) {
         if (++refusals_ <= refusals_max) return;
         refusals_ = 0;
         next_ = any_server();

@@ -5,7 +5,9 @@
 /// the node that it knows until that sends it away or has been silent for long: so a node that has
 /// been paused or cut off finds questions that were asked meanwhile, and whoever answers them from
 /// what it held for true before is found out. A MGET is one read of each of its keys, a counter
-/// shows an increment that was applied twice, and a reply out of its turn is of a wrong kind.
+/// shows an increment that was applied twice, and a reply out of its turn is of a wrong kind. Of
+/// three such clients one is plain, one says at once that it knows Redis clusters, and one says so
+/// in the middle of its requests, and takes it back.
 
 #include <deque>
 #include <functional>
@@ -61,11 +63,17 @@ private:
     /// A request that was not answered yet.
     struct Asked {
         test::OperationKind kind;
-        std::vector<std::size_t> operations;  ///< a MGET has several
+        std::vector<std::size_t> operations;  ///< a MGET has several, a change of mind none
         bool many = false;
         Instant at{};
     };
+    /// Whether it may be sent away: it has said that it knows where to go.
+    enum class Mind { plain, knows, changes };
+    Mind mind() const noexcept {
+        return servers_.size() == 1 ? Mind::plain : static_cast<Mind>(plan_.client % 3);
+    }
     void ask();
+    void change_mind();
     void drain();
     void judge(const Asked& asked, std::span<const resp::Node> reply);
     void judge_error(const Asked& asked, std::string_view text);
@@ -92,6 +100,7 @@ private:
     std::uint64_t values_ = 0;
     std::uint64_t answered_ = 0;
     std::string complaint_;
+    bool knows_ = false;  ///< what a client that changes its mind said last
     bool stopping_ = false;
 };
 
