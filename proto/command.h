@@ -109,10 +109,22 @@ enum class Verb : std::uint8_t {
     readwrite = 92,
     asking = 93,
     bgsave = 94,  ///< [SCHEDULE]
+    cluster_info = 95,
+    cluster_nodes = 96,
+    cluster_slots = 97,
+    cluster_shards = 98,
+    cluster_myid = 99,
+    cluster_myshardid = 100,
+    cluster_keyslot = 101,          ///< key
+    cluster_countkeysinslot = 102,  ///< slot
+    cluster_getkeysinslot = 103,    ///< slot count
+    cluster_help = 104,
+    cluster_map = 105,       ///< see proto/shard_map.h
+    cluster_transfer = 106,  ///< shard node
 };
 
 /// The last verb: all numbers from 1 to it are verbs.
-inline constexpr Verb verb_last = Verb::bgsave;
+inline constexpr Verb verb_last = Verb::cluster_transfer;
 
 /// How a reply is to be written. A connection speaks one family for good; within binary, each
 /// request says whether it is an extended frame, and within RESP, HELLO changes the version.

@@ -1,6 +1,7 @@
 #include "proto/command_table.h"
 
 #include "proto/base/assert.h"
+#include "proto/command_rows_cluster.h"
 #include "proto/command_rows_data.h"
 #include "proto/command_rows_node.h"
 
@@ -8,7 +9,8 @@ namespace kv {
 
 namespace {
 
-constexpr std::size_t rows_count = std::size(detail::data_rows) + std::size(detail::node_rows);
+constexpr std::size_t rows_count =
+    std::size(detail::data_rows) + std::size(detail::node_rows) + std::size(detail::cluster_rows);
 constexpr std::size_t buckets = 1024;  // a power of two, several times the rows
 static_assert(rows_count < 255 && rows_count * 4 < buckets);
 
@@ -17,6 +19,7 @@ constexpr std::array<CommandRow, rows_count> rows = [] {
     std::size_t at = 0;
     for (const CommandRow& row : detail::data_rows) all[at++] = row;
     for (const CommandRow& row : detail::node_rows) all[at++] = row;
+    for (const CommandRow& row : detail::cluster_rows) all[at++] = row;
     return all;
 }();
 
