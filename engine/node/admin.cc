@@ -28,6 +28,7 @@ void Server::answer_node(const Request& request, Connection& asker, ReplyWriter&
         case Verb::client_info: return reply.verbatim(client_line(asker.info(reactor.now())));
         case Verb::command_help:
         case Verb::client_help:
+        case Verb::cluster_help:
         case Verb::config_help:
         case Verb::object_help:
         case Verb::memory_help:
@@ -36,8 +37,10 @@ void Server::answer_node(const Request& request, Connection& asker, ReplyWriter&
         case Verb::config_rewrite:
             return reply.error(Errc::unsupported,
                                "CONFIG REWRITE is not supported: the file belongs to its author");
-        // Everything acknowledged is on disk, always; there are no replicas to wait for.
-        case Verb::wait: return reply.integer(0);
+        // What was acknowledged is on a quorum's disks, and goes to the others without asking.
+        case Verb::wait:
+            return reply.integer(
+                static_cast<std::int64_t>(replicas.configuration().members.size() / 2));
         case Verb::time: {
             const std::int64_t us = reactor.wall_ns() / 1000;
             const std::string seconds = std::to_string(us / 1'000'000);
@@ -142,6 +145,10 @@ CoreFacts Server::core_facts() {
         shard.snapshot = snapshots[i].index;
         shard.snapshot_ms = snapshots[i].taken_ms;
         shard.keys = replicas.store(ShardId(i)).size();
+        for (const consensus::Progress& one : group.raft().followers()) {
+            const bool heard = reactor.now() - one.heard < config.raft.election_timeout;
+            shard.followers.push_back({one.node, one.match, heard});
+        }
     }
     return facts;
 }

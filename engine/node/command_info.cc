@@ -402,9 +402,36 @@ constexpr std::string_view command_help =
     "GETKEYSANDFLAGS <full-command>\n"
     "    Return the keys and the access flags from a full Redis command.\n";
 
+constexpr std::string_view cluster_help =
+    "COUNTKEYSINSLOT <slot>\n"
+    "    Return the number of keys in <slot>.\n"
+    "GETKEYSINSLOT <slot> <count>\n"
+    "    Return key names stored by current node in a slot.\n"
+    "INFO\n"
+    "    Return information about the cluster.\n"
+    "KEYSLOT <key>\n"
+    "    Return the hash slot for <key>.\n"
+    "MAP\n"
+    "    Return who belongs to the cluster and leads what, for programs.\n"
+    "MYID\n"
+    "    Return the node id.\n"
+    "MYSHARDID\n"
+    "    Return the node's shard id.\n"
+    "NODES\n"
+    "    Return cluster configuration seen by node. Output format:\n"
+    "    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...\n"
+    "SHARDS\n"
+    "    Return information about slot range mappings and the nodes associated with them.\n"
+    "SLOTS\n"
+    "    Return information about slots range mappings. Each range is made of:\n"
+    "    start, end, master and replicas IP addresses, ports and ids\n"
+    "TRANSFER <shard> <node>\n"
+    "    Have another node lead a shard; to be asked of the node that leads it.\n";
+
 std::string_view help_of(Verb verb) noexcept {
     switch (verb) {
         case Verb::client_help: return client_help;
+        case Verb::cluster_help: return cluster_help;
         case Verb::config_help: return config_help;
         case Verb::object_help: return object_help;
         case Verb::memory_help: return memory_help;

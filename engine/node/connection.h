@@ -215,6 +215,12 @@ private:
     io::Task<void> answer_slow_commands(const Job& job, std::string& out);
     io::Task<void> take_snapshots(const Job& job, std::string& out);
 
+    // About the cluster, the same way: connection_cluster.cc.
+    static bool concerns_cluster(Verb verb) noexcept;
+    io::Task<void> run_cluster_job(const Job& job, std::string& out);
+    io::Task<void> list_slot(const Job& job, std::string& out);
+    io::Task<void> transfer_shard(const Job& job, std::string& out);
+
     static void refuse_long_reply(std::string_view command, std::size_t bytes_max,
                                   ReplyWriter& reply);
 

@@ -96,8 +96,11 @@ Connection::Work Connection::work_of(Verb verb) noexcept {
         case Verb::scan: return &Connection::scan_page;
         case Verb::randomkey: return &Connection::pick_key;
         case Verb::dbsize: return &Connection::count_keys;
-        default: KV_ASSERT(concerns_all_cores(verb)); return &Connection::run_node_job;
+        default: break;
     }
+    if (concerns_cluster(verb)) return &Connection::run_cluster_job;
+    KV_ASSERT(concerns_all_cores(verb));
+    return &Connection::run_node_job;
 }
 
 io::Task<void> Connection::run_job(Job job) {

@@ -213,7 +213,7 @@ void Connection::begin(const Request& request, std::uint64_t hash, KeyPlace wher
     } else if (one_key) {
         read(request, hash, where);
     } else if ((kind == CommandClass::wide_read && !can_answer_at_once(request)) ||
-               concerns_all_cores(request.verb)) {
+               concerns_all_cores(request.verb) || concerns_cluster(request.verb)) {
         park(request);
     } else {
         answer_at_once([&](std::string& out) { answer(request, out); });

@@ -46,6 +46,13 @@ struct ShardFacts {
     Index snapshot;               ///< its last entry; 0: there is none
     std::uint64_t snapshot_ms = 0;
     std::uint64_t keys = 0;
+    /// Of the leader, for each other member.
+    struct Follower {
+        NodeId node;
+        Index match;
+        bool heard = false;  ///< within an election timeout
+    };
+    std::vector<Follower> followers;
 };
 
 /// Another member of the cluster, as one core sees it.

@@ -139,6 +139,9 @@ public:
         if (turn == ReadTurn::later) touch(mutable_replica(shard));
         return turn;
     }
+    /// Begins to hand `shard` over to another voter. False: it is not led here, or that is under
+    /// way already. It is given up after an election timeout.
+    bool transfer(ShardId shard, NodeId to);
     /// Who leads `shard`, as far as this node knows; 0: nobody.
     NodeId leader(ShardId shard) const noexcept { return replica(shard).group().raft().leader(); }
     NodeId self() const noexcept { return options_.node; }

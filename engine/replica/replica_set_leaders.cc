@@ -86,6 +86,15 @@ void ReplicaSet::look_at_leaders() {
     }
 }
 
+bool ReplicaSet::transfer(ShardId shard, NodeId to) {
+    Replica& replica = mutable_replica(shard);
+    if (!replica.group().transfer(to, reactor_.now())) return false;
+    log::info("handing a shard over, as was asked", log::field("shard", shard.value()),
+              log::field("to", to.value()));
+    touch(replica);
+    return true;
+}
+
 NodeId ReplicaSet::most_caught_up(ShardId shard) const noexcept {
     const consensus::Progress* best = nullptr;
     for (const consensus::Progress& one : replica(shard).group().raft().followers()) {
