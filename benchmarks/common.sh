@@ -46,6 +46,46 @@ rss_mib() { # PID
 }
 seconds_now() { date +%s.%N; }
 
+# --- a disturbed machine -------------------------------------------------------------------------
+
+# Time of all CPUs in ticks: "all stolen busy".
+cpu_times() {
+    awk '/^cpu /{ print $2+$3+$4+$5+$6+$7+$8+$9, $9, $2+$3+$4+$7+$8; exit }' /proc/stat
+}
+# Ticks of these processes, and of this script with the generators it has run.
+own_times() { # PID...
+    local pid
+    {
+        for pid in "$@"; do sed 's/.*) //; s/$/ server/' "/proc/$pid/stat"; done
+        sed 's/.*) //' "/proc/$$/stat"
+    } | awk '{ sum += $12 + $13 } !/server$/ { sum += $14 + $15 } END { print sum }'
+}
+# "stolen others": what the host and other processes took of the CPUs, in percent.
+disturbance() { # BEFORE AFTER OWN: two of cpu_times, and the ticks of own_times between them
+    awk -v own="$3" '
+        NR == 1 { all = $1; stolen = $2; busy = $3 }
+        NR == 2 {
+            all = $1 - all; other = $3 - busy - own
+            other = other > 0 ? other : 0
+            printf "%.1f %.1f\n", 100 * ($2 - stolen) / all, 100 * other / all
+        }' <<<"$1"$'\n'"$2"
+}
+# Waits until little else runs. In the half second before, the servers were idle.
+await_quiet() { # PERCENT SECONDS: of the CPUs; how long at most
+    local i before after
+    for ((i = 0; i < 2 * $2; ++i)); do
+        before=$(cpu_times)
+        sleep 0.5
+        after=$(cpu_times)
+        awk -v max="$1" 'NR == 1 { all = $1; used = $2 + $3 }
+            NR == 2 { exit !(100 * ($2 + $3 - used) <= max * ($1 - all)) }' \
+            <<<"$before"$'\n'"$after" && break
+    done
+    return 0
+}
+
+# --- figures -------------------------------------------------------------------------------------
+
 # Reads numbers, prints "median lowest highest".
 median_and_range() {
     sort -g | awk '{ a[NR] = $1 }
@@ -55,7 +95,8 @@ median_and_range() {
 thousands() { # NUMBER
     awk -v x="$1" 'BEGIN {
         if (x >= 999500) printf "%.2fM", x / 1e6
-        else if (x >= 1000) printf "%.0fk", x / 1e3
+        else if (x >= 99950) printf "%.0fk", x / 1e3
+        else if (x >= 1000) printf "%.1fk", x / 1e3
         else printf "%.0f", x
     }'
 }

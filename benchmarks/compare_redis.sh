@@ -185,33 +185,6 @@ bound_log() {
 
 # --- one measurement -----------------------------------------------------------------------------
 
-# Time of all CPUs in ticks: "all stolen busy".
-cpu_times() {
-    awk '/^cpu /{ print $2+$3+$4+$5+$6+$7+$8+$9, $9, $2+$3+$4+$7+$8; exit }' /proc/stat
-}
-# Ticks of a server, and of this script with the generators it has run.
-own_times() {
-    local server script
-    server=$(sed 's/.*) //' "/proc/$1/stat")
-    script=$(sed 's/.*) //' "/proc/$$/stat")
-    awk '{ sum += $12 + $13; if (NR == 2) sum += $14 + $15 } END { print sum }' \
-        <<<"$server"$'\n'"$script"
-}
-
-# Waits until little else runs. In the half second before, the servers were idle.
-await_quiet() {
-    local i before after
-    for ((i = 0; i < 2 * patience; ++i)); do
-        before=$(cpu_times)
-        sleep 0.5
-        after=$(cpu_times)
-        awk -v max=$((others_max / 2)) 'NR == 1 { all = $1; used = $2 + $3 }
-            NR == 2 { exit !(100 * ($2 + $3 - used) <= max * ($1 - all)) }' \
-            <<<"$before"$'\n'"$after" && break
-    done
-    return 0
-}
-
 measure() { # ROUND SERVER WORKLOAD PIPELINE
     local round=$1 server=$2 workload=$3 pipeline=$4
     local name=$server protocol=resp
@@ -219,7 +192,7 @@ measure() { # ROUND SERVER WORKLOAD PIPELINE
     local try out before after own_before own_after steal others what
     for ((try = 1; try <= tries_max; ++try)); do
         if [[ $workload == set ]]; then bound_log "$name"; fi
-        await_quiet
+        await_quiet $((others_max / 2)) "$patience"
         own_before=$(own_times "${pids[$name]}")
         before=$(cpu_times)
         out=$(generate "$(ports_of "$name")" --protocol "$protocol" --pipeline "$pipeline" \
@@ -227,13 +200,8 @@ measure() { # ROUND SERVER WORKLOAD PIPELINE
             --seed $((round * 100 + pipeline))) || die "the generator failed: $server: $out"
         after=$(cpu_times)
         own_after=$(own_times "${pids[$name]}")
-        read -r steal others < <(awk -v own=$((own_after - own_before)) '
-            NR == 1 { all = $1; stolen = $2; busy = $3 }
-            NR == 2 {
-                all = $1 - all; other = $3 - busy - own
-                other = other > 0 ? other : 0
-                printf "%.1f %.1f\n", 100 * ($2 - stolen) / all, 100 * other / all
-            }' <<<"$before"$'\n'"$after")
+        read -r steal others < \
+            <(disturbance "$before" "$after" $((own_after - own_before)))
         what="round $round, $server, $workload, pipeline $pipeline"
         if awk "BEGIN { exit !($steal <= $steal_max && $others <= $others_max) }"; then
             printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$round" "$server" "$workload" \

@@ -65,6 +65,7 @@ LIBRARIES = [
     (r"editline/|histedit", ("bin/kv-cli/",)),
     (r"gtest/|gmock/", ("tests/",)),
     (r"benchmark/", ("benchmarks/",)),
+    (r"grpcpp/", ("benchmarks/etcd_load/",)),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
