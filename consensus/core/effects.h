@@ -11,6 +11,8 @@
 ///     3. apply entries up to Raft::commit(), then say Raft::applied()
 ///     4. answer `reads`, start `fetches` and `snapshots`
 ///
+/// `reads` may be answered at any time before, too: each names what is to be applied first.
+///
 /// What is to be made durable and what views entries is added by flush() alone (and by fetched(),
 /// whose views are of the caller's memory). Views are valid until the next input to the group.
 

@@ -36,6 +36,16 @@ Status Group::recover(LogPosition reset) {
 }
 
 void Group::step(const Message& message, Instant now) {
+    take(message, now);
+    answer_reads();  // clients are answered before the turn's flush
+}
+
+void Group::answer_reads() {
+    for (const ReadReady& ready : effects_.reads) owner_.on_reads_confirmed(id(), ready);
+    effects_.reads.clear();
+}
+
+void Group::take(const Message& message, Instant now) {
     const auto* const append = std::get_if<AppendRequest>(&message.body);
     if (append == nullptr || append->entries.empty()) return raft_.step(message, now, effects_);
     const bool all_storable = std::ranges::all_of(
@@ -99,7 +109,7 @@ void Group::flush(Instant now) {
         log_.hand_over(id(), effects_.mark);
     }
     for (const Message& message : effects_.messages) owner_.send(message);
-    for (const ReadReady& ready : effects_.reads) owner_.on_reads_confirmed(id(), ready);
+    answer_reads();
     for (const Fetch& fetch : effects_.fetches) owner_.fetch(id(), fetch);
     for (const SnapshotSend& send : effects_.snapshots) owner_.send_snapshot(id(), send);
     if (effects_.receive_snapshot) owner_.receive_snapshot(id(), *effects_.receive_snapshot);

@@ -57,7 +57,8 @@ public:
         return raft_.start(first, now, effects_);
     }
 
-    // Inputs. Each is carried out by the next flush().
+    // Inputs. Each is carried out by the next flush(), but for reads that a message confirms: they
+    // are told at once, and wait for nothing but what is to be applied before.
     /// Of entries of a leader only those for which the log has room are taken: or what makes a log
     /// that is full shorter could not be written. The leader sends the others again.
     void step(const Message& message, Instant now);
@@ -115,6 +116,8 @@ public:
     std::size_t buffer_bytes() const noexcept { return raft_.buffer_bytes(); }
 
 private:
+    void take(const Message& message, Instant now);
+    void answer_reads();
     std::size_t entries_with_room(const AppendRequest& request) const noexcept;
     void log_too_long(Instant now) noexcept;
     Status apply(const Entry& entry);

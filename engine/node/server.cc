@@ -60,6 +60,8 @@ void Server::mark(Connection& connection) noexcept {
     if (connection.marked) return;
     connection.marked = true;
     marked_.push_back(&connection);
+    // By what the end of this turn has found out, when answers had left already.
+    if (answered_turn_ == reactor.counters().turns) reactor.want_turn();
 }
 
 void Server::on_gone(Connection& connection) noexcept {
@@ -106,6 +108,7 @@ void Server::at_turn_end() {
         if (connection->gone()) gone_.push_back(connection);
     }
     marked_before_.clear();
+    answered_turn_ = reactor.counters().turns;
     // What was marked meanwhile has something to do in the next turn.
     if (!marked_.empty()) reactor.want_turn();
     if (!gone_.empty()) sweep_gone();

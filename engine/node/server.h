@@ -113,6 +113,7 @@ private:
     Acceptor* acceptor_ = nullptr;
     const PeerView* peers_ = nullptr;
     std::vector<std::unique_ptr<Connection>> connections_;  ///< each knows its place
+    std::uint64_t answered_turn_ = UINT64_MAX;              ///< the last whose answers have left
     std::vector<Connection*> marked_;
     std::vector<Connection*> marked_before_;
     std::vector<Connection*> gone_;  ///< of this turn: may be destroyed

@@ -253,6 +253,43 @@ TEST(Group, AFollowerWithoutRoomForAllTakesAPartAndAnswersHeartbeats) {
     EXPECT_EQ(append(3), Index(5));
 }
 
+TEST(Group, ReadsAreToldWithTheMessageThatConfirmsThem) {
+    Fixture f;
+    ASSERT_TRUE(f.group.start(voters({8, 9}), now).has_value());
+    f.persist_all();
+    Instant later = now;
+    const auto answer = [&](MessageBody body) {
+        const Message asked = f.owner.messages.back();
+        f.group.step(
+            {group_id, NodeId(8), self, asked.term, asked.boot, asked.sequence, std::move(body)},
+            later);
+    };
+    for (int i = 0; i < 100 && f.owner.messages.empty(); ++i) {
+        f.group.tick(later += 10ms);
+        f.persist_all();
+    }
+    for (const bool pre : {true, false}) {
+        ASSERT_TRUE(std::holds_alternative<VoteRequest>(f.owner.messages.back().body));
+        answer(VoteReply{pre, true});
+        f.persist_all();
+    }
+    ASSERT_TRUE(std::holds_alternative<AppendRequest>(f.owner.messages.back().body));
+    answer(AppendReply{false, f.group.raft().last().index, {}});
+    f.persist_all();
+    ASSERT_TRUE(f.group.ready());
+
+    const std::uint64_t round = f.group.request_read();
+    ASSERT_NE(round, 0u);
+    f.persist_all();
+    ASSERT_TRUE(std::holds_alternative<HeartbeatRequest>(f.owner.messages.back().body));
+    ASSERT_TRUE(f.owner.reads.empty());
+    answer(HeartbeatReply{round});
+    ASSERT_EQ(f.owner.reads.size(), 1u) << "they wait for the end of the turn";
+    EXPECT_EQ(f.owner.reads[0].round, round);
+    f.group.flush(later);
+    EXPECT_EQ(f.owner.reads.size(), 1u) << "told twice";
+}
+
 /// A leader may be configured with longer ones.
 TEST(Group, AFollowerTakesNoEntryThatItsLogCanNeverStore) {
     for (const bool constrained : {false, true}) {

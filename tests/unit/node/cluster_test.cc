@@ -81,6 +81,10 @@ public:
         return client.exchange(request, bytes);
     }
 
+    std::unique_ptr<SimClient> connect(std::uint64_t id) {
+        return std::make_unique<SimClient>(world, clients_, at(id).node->endpoint());
+    }
+
     static constexpr std::uint16_t shards = 4;
     io::SimWorld world;
 
@@ -123,6 +127,14 @@ private:
     std::vector<One> members_;
 };
 
+std::string key_of(std::uint16_t shard) {
+    const Placement placement(Cluster::shards, 1);
+    for (int i = 0;; ++i) {
+        std::string key = "key" + std::to_string(i);
+        if (placement.shard_of(key) == ShardId(shard)) return key;
+    }
+}
+
 TEST(Cluster, ThreeEmptyNodesFormOneAndEachShardGetsALeader) {
     for (std::uint64_t seed = 1; seed <= scaled(20); ++seed) {
         SCOPED_TRACE(seed);
@@ -141,12 +153,7 @@ TEST(Cluster, WhatALeaderAcknowledgedIsThereAfterItsCrash) {
         ASSERT_FALSE(HasFatalFailure());
         ASSERT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
         const std::uint16_t shard = 0;
-        std::string key;
-        for (int i = 0; key.empty(); ++i) {
-            const std::string candidate = "key" + std::to_string(i);
-            const Placement placement(Cluster::shards, 1);
-            if (placement.shard_of(candidate) == ShardId(shard)) key = candidate;
-        }
+        const std::string key = key_of(shard);
         const std::uint64_t first = cluster.leader(shard);
         EXPECT_EQ(cluster.ask(first, resp_array({"SET", key, "v1"}), 5), "+OK\r\n");
         EXPECT_EQ(cluster.ask(first, resp_array({"GET", key}), 8), "$2\r\nv1\r\n");
@@ -163,6 +170,27 @@ TEST(Cluster, WhatALeaderAcknowledgedIsThereAfterItsCrash) {
         };
         EXPECT_TRUE(cluster.world.run_until(caught_up, 30s));
     }
+}
+
+/// A node that has nothing else to do wakes up every ten milliseconds; an answer is not to wait for
+/// that.
+TEST(Cluster, AReadTakesTheTimeOfItsMessages) {
+    Cluster cluster(8);
+    cluster.start_all();
+    ASSERT_FALSE(HasFatalFailure());
+    ASSERT_TRUE(cluster.world.run_until([&] { return cluster.led(); }, 10s));
+    const std::uint64_t leader = cluster.leader(0);
+    cluster.crash(leader % nodes + 1);  // what it says would wake the leader up
+    const auto client = cluster.connect(leader);
+    const std::string request = resp_array({"GET", key_of(0)});
+    constexpr int reads = 100;
+    const Instant begin = cluster.world.now();
+    for (int i = 0; i < reads; ++i) {
+        client->send(request);
+        ASSERT_TRUE(client->wait_for(5));
+        ASSERT_EQ(client->take(), "$-1\r\n");
+    }
+    EXPECT_LT(cluster.world.now() - begin, reads * 2ms);
 }
 
 TEST(Cluster, ShardsAreHandedToTheNodesThatShouldLeadThem) {
