@@ -1,9 +1,11 @@
 #include "tests/support/wire.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,7 +13,6 @@
 #include <utility>
 
 #include "proto/base/assert.h"
-#include "tests/support/running_program.h"
 
 namespace kv::test {
 
@@ -19,19 +20,23 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
+sockaddr_in for_system(const Address& address) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(address.port);
+    KV_ASSERT(inet_pton(AF_INET, address.host.c_str(), &out.sin_addr) == 1);
+    return out;
 }
 
 }  // namespace
 
-Wire::Wire(std::uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Wire::Wire(const Address& to, std::chrono::milliseconds at_most)
+    : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     KV_ASSERT(fd_ >= 0);
-    const sockaddr_in address = loopback(port);
+    const sockaddr_in address = for_system(to);
+    // Linux: the time of connect(), too.
+    const timeval limit{at_most.count() / 1000, at_most.count() % 1000 * 1000};
+    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
         close(fd_);
         fd_ = -1;
@@ -46,6 +51,10 @@ Wire::Wire(Wire&& other) noexcept
 
 Wire::~Wire() {
     if (fd_ >= 0) close(fd_);
+}
+
+bool Wire::wait_until(Clock::time_point deadline) const {
+    return wait_for(POLLIN, deadline);
 }
 
 bool Wire::wait_for(short events, Clock::time_point deadline) const {
@@ -130,7 +139,7 @@ std::string Wire::ask(std::string_view request, std::string_view end_of_reply) {
 
 std::uint16_t unused_port() {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
+    sockaddr_in address = for_system({});
     socklen_t length = sizeof address;
     KV_ASSERT(bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0);
     KV_ASSERT(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0);

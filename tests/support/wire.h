@@ -1,19 +1,31 @@
 #pragma once
 
-/// A client of bytes: a plain blocking socket on loopback. Every wait has a deadline, and what the
-/// deadline cuts short shows as bytes that are missing.
+/// A client of bytes: a plain blocking socket. Every wait has a deadline; what it cuts short shows
+/// as bytes that are missing.
 
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "tests/support/running_program.h"
+
 namespace kv::test {
+
+/// Of IPv4, in digits.
+struct Address {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 0;
+
+    bool operator==(const Address&) const = default;
+};
 
 class Wire {
 public:
-    /// Connects to 127.0.0.1. connected(): whether somebody listened.
-    explicit Wire(std::uint16_t port);
+    /// connected(): whether somebody listened there, and answered in time.
+    explicit Wire(const Address& address, std::chrono::milliseconds at_most = patience);
+    /// To 127.0.0.1.
+    explicit Wire(std::uint16_t port) : Wire(Address{.port = port}) {}
     Wire(Wire&& other) noexcept;
     Wire(const Wire&) = delete;
     ~Wire();
@@ -36,6 +48,8 @@ public:
     std::string receive_all();
     /// Appends what is there now. False: the peer has closed.
     bool receive_some(std::string& to);
+    /// Until there is something to receive, or the end. False at the deadline.
+    bool wait_until(std::chrono::steady_clock::time_point deadline) const;
     std::string ask(std::string_view request, std::string_view end_of_reply = "\n");
 
 private:

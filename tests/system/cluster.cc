@@ -66,12 +66,22 @@ std::vector<std::uint16_t> Cluster::client_ports() const {
     return ports;
 }
 
+std::vector<Address> Cluster::addresses() const {
+    std::vector<Address> out;
+    for (std::size_t i = 0; i < size(); ++i) out.push_back(address(i));
+    return out;
+}
+
+std::string Cluster::host(std::size_t node) const {
+    return setting_.places.empty() ? "127.0.0.1" : setting_.places[node].host;
+}
+
 std::string Cluster::nodes_as_toml() const {
     std::string out;
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         out += fmt::format(
-            "[[cluster.nodes]]\nid = {}\nhost = \"127.0.0.1\"\npeer_port = {}\nclient_port = {}\n",
-            i + 1, ports_[i].peer, ports_[i].client);
+            "[[cluster.nodes]]\nid = {}\nhost = \"{}\"\npeer_port = {}\nclient_port = {}\n", i + 1,
+            host(i), ports_[i].peer, ports_[i].client);
     }
     return out;
 }
@@ -97,6 +107,11 @@ Args Cluster::arguments(std::size_t node) const {
             ports_[node].client, ports_[node].peer, nodes_as_toml());
         args.insert(args.end(), {"--config", file});
     }
+    if (!setting_.places.empty()) {
+        args.insert(args.end(),
+                    {"--set", fmt::format("client.bind={}", host(node)), "--set",
+                     fmt::format("peer.bind={}", host(node)), "--set", "peer.insecure=true"});
+    }
     args.insert(args.end(), setting_.more.begin(), setting_.more.end());
     return args;
 }
@@ -104,7 +119,9 @@ Args Cluster::arguments(std::size_t node) const {
 void Cluster::start(std::size_t node, const Args& more) {
     Args args = arguments(node);
     args.insert(args.end(), more.begin(), more.end());
-    servers_[node] = std::make_unique<Server>(directory(node), args);
+    RunningProgram::Setting setting;
+    if (!setting_.places.empty()) setting.in_child = setting_.places[node].enter;
+    servers_[node] = std::make_unique<Server>(directory(node), args, setting);
 }
 
 bool Cluster::start_all() {
@@ -137,7 +154,7 @@ std::string Cluster::logs() {
 
 std::map<std::string, std::string> Cluster::info(std::size_t node, std::string_view section) const {
     std::map<std::string, std::string> lines;
-    Wire wire(port(node));
+    Wire wire(address(node));
     if (!wire.connected()) return lines;
     const std::string head = wire.ask(fmt::format("INFO {}\r\n", section), "\r\n");
     if (!head.starts_with('$')) return lines;

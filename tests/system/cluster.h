@@ -1,8 +1,10 @@
 #pragma once
 
-/// Several real kv-servers on loopback that form a cluster, and clients that follow its leaders.
+/// Several real kv-servers that form a cluster, on loopback or each in a network of its own, and
+/// clients that follow its leaders.
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,11 +20,16 @@ namespace kv::test {
 
 class Cluster {
 public:
+    struct Place {
+        std::string host;             ///< its address
+        std::function<void()> enter;  ///< called in the process of the node before it begins
+    };
     struct Setting {
         std::size_t nodes = 3;
         std::size_t shards = 4;
-        bool by_flags = false;  ///< --peers, where a file has [[cluster.nodes]]
-        Args more = {};         ///< for each node
+        bool by_flags = false;           ///< --peers, where a file has [[cluster.nodes]]
+        Args more = {};                  ///< for each node
+        std::vector<Place> places = {};  ///< of each node; none: all on loopback
     };
 
     /// Starts nothing. Node i has the id i + 1.
@@ -37,8 +44,10 @@ public:
     /// SIGTERM: expects a clean end.
     void stop(std::size_t node);
 
+    Address address(std::size_t node) const { return {host(node), ports_[node].client}; }
     std::uint16_t port(std::size_t node) const noexcept { return ports_[node].client; }
     std::uint16_t peer_port(std::size_t node) const noexcept { return ports_[node].peer; }
+    std::vector<Address> addresses() const;
     std::vector<std::uint16_t> client_ports() const;
     std::string directory(std::size_t node) const;
     std::size_t size() const noexcept { return ports_.size(); }
@@ -60,6 +69,7 @@ private:
         std::uint16_t client;
         std::uint16_t peer;
     };
+    std::string host(std::size_t node) const;
     Args arguments(std::size_t node) const;
     std::string nodes_as_toml() const;
 

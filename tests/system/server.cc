@@ -46,8 +46,9 @@ std::string field(std::string_view line, std::string_view name) {
     return std::string(rest.substr(1, rest.find('"', 1) - 1));
 }
 
-Server::Server(const std::string& data_dir, const Args& args)
-    : process_(program("KV_SERVER"), server_args(data_dir, args)) {}
+Server::Server(const std::string& data_dir, const Args& args,
+               const RunningProgram::Setting& setting)
+    : process_(program("KV_SERVER"), server_args(data_dir, args), setting) {}
 
 bool Server::ready() {
     start_line_ = process_.wait_for_log("msg=ready");

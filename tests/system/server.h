@@ -27,7 +27,8 @@ std::string field(std::string_view line, std::string_view name);
 class Server {
 public:
     /// Starts on `data_dir` and, unless `args` have --client-port, on a port the system chooses.
-    explicit Server(const std::string& data_dir, const Args& args = {});
+    explicit Server(const std::string& data_dir, const Args& args = {},
+                    const RunningProgram::Setting& setting = {});
 
     /// Waits until it serves. False, and a failed test: it does not.
     bool ready();
