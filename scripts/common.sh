@@ -14,6 +14,8 @@ test_packages=(
     clang-19 libclang-rt-19-dev llvm-19 clang-format-19 clang-tidy-19
     # Clients that people have, and what they are used to: tests/clients, tests/differential.
     redis-tools redis-server python3-redis libhiredis-dev
+    # Networks that the tests cut: tests/system/routed_network.h.
+    iproute2
 )
 # Where npm does not come from Debian, neither does nodejs, and the two packages do not mix.
 command -v npm >/dev/null || test_packages+=(nodejs npm)

@@ -103,14 +103,11 @@ Args Cluster::arguments(std::size_t node) const {
     } else {
         const std::string file = scratch_ / fmt::format("node{}.toml", node + 1);
         std::ofstream(file) << fmt::format(
-            "[node]\nid = {}\n[client]\nport = {}\n[peer]\nport = {}\n{}", node + 1,
-            ports_[node].client, ports_[node].peer, nodes_as_toml());
+            "[node]\nid = {0}\n[client]\nbind = \"{1}\"\nport = {2}\n"
+            "[peer]\nbind = \"{1}\"\nport = {3}\ninsecure = {4}\n{5}",
+            node + 1, host(node), ports_[node].client, ports_[node].peer, !setting_.places.empty(),
+            nodes_as_toml());
         args.insert(args.end(), {"--config", file});
-    }
-    if (!setting_.places.empty()) {
-        args.insert(args.end(),
-                    {"--set", fmt::format("client.bind={}", host(node)), "--set",
-                     fmt::format("peer.bind={}", host(node)), "--set", "peer.insecure=true"});
     }
     args.insert(args.end(), setting_.more.begin(), setting_.more.end());
     return args;
