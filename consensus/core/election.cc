@@ -101,18 +101,17 @@ void Raft::lead(Instant now, Effects& effects) {
     if (now >= heartbeat_) send_heartbeats(now, effects);
 }
 
-bool Raft::transfer(NodeId to, Instant now, Effects& effects) {
+bool Raft::transfer(NodeId to, Instant now) {
     const Progress* follower = find(to);
     if (role_ != Role::leader || transfer_ || follower == nullptr || !voters().contains(to)) {
         return false;
     }
     transfer_ = {to, now + options_.election_timeout};
-    ask_to_campaign(effects);
     return true;
 }
 
 /// Tells the next leader to campaign once it has the whole log; at once when this disk can bring
-/// nothing more.
+/// nothing more. At the end of a turn: what was collected before the transfer began is in the log.
 void Raft::ask_to_campaign(Effects& effects) {
     if (!transfer_ || transfer_->asked) return;
     const Progress* follower = find(transfer_->to);
@@ -122,7 +121,7 @@ void Raft::ask_to_campaign(Effects& effects) {
     send(message(transfer_->to, TimeoutNow{}), effects);
 }
 
-void Raft::set_disk_stalled(bool stalled, Instant now, Effects& effects) {
+void Raft::set_disk_stalled(bool stalled, Instant now) {
     stalled_ = stalled && !voters().is_only(options_.self);  // alone, nobody could do better
     if (!stalled_ || role_ != Role::leader) return;
     const Progress* best = nullptr;
@@ -132,7 +131,6 @@ void Raft::set_disk_stalled(bool stalled, Instant now, Effects& effects) {
     }
     if (best == nullptr) return;
     transfer_ = {best->node, now + options_.election_timeout};
-    ask_to_campaign(effects);
 }
 
 void Raft::on(const Message& message, const VoteRequest& request, Instant now, Effects& effects) {

@@ -217,6 +217,7 @@ void Raft::flush(Instant now, Effects& effects) {
         if (reads_.close()) send_heartbeats(now, effects);
         confirm_reads(effects);
         replicate(now, effects);
+        ask_to_campaign(effects);
     }
     hand_over(effects);
 }

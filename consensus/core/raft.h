@@ -113,10 +113,10 @@ public:
 
     /// Hands leadership to `to`, a voter, once it has the whole log; given up after one election
     /// timeout. False: not the leader, or another transfer is under way.
-    bool transfer(NodeId to, Instant now, Effects& effects);
+    bool transfer(NodeId to, Instant now);
     /// The disk has not answered for an election timeout, or does again. While it does not, a
     /// leader sends no heartbeats and hands over, and nobody campaigns.
-    void set_disk_stalled(bool stalled, Instant now, Effects& effects);
+    void set_disk_stalled(bool stalled, Instant now);
     /// The connection to `peer` was lost: what was outstanding on it will not be answered.
     void disconnected(NodeId peer);
 

@@ -139,7 +139,6 @@ void Raft::on(const Message& message, const AppendReply& reply, Instant now, Eff
         follower->not_before = now + options_.election_timeout;
     }
     count_commit(effects);
-    ask_to_campaign(effects);
 }
 
 /// What a quorum has durably is committed once that includes an entry of this term: an earlier

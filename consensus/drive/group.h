@@ -65,10 +65,8 @@ public:
     void tick(Instant now) { raft_.tick(now, effects_); }
     void persisted(PersistMark mark, Instant now) { raft_.persisted(mark, now, effects_); }
     void disconnected(NodeId peer) { raft_.disconnected(peer); }
-    bool transfer(NodeId to, Instant now) { return raft_.transfer(to, now, effects_); }
-    void set_disk_stalled(bool stalled, Instant now) {
-        raft_.set_disk_stalled(stalled, now, effects_);
-    }
+    bool transfer(NodeId to, Instant now) { return raft_.transfer(to, now); }
+    void set_disk_stalled(bool stalled, Instant now) { raft_.set_disk_stalled(stalled, now); }
     /// Sends what was read at once: its views are the caller's.
     void fetched(NodeId to, std::uint64_t number, std::span<const Entry> entries, Instant now);
     void snapshot_sent(const Message& request, bool received, Instant now) {

@@ -178,15 +178,13 @@ void RaftNet::tick(std::uint64_t to) {
 
 bool RaftNet::transfer(std::uint64_t from, std::uint64_t to) {
     bool begun = false;
-    input(node(from),
-          [&](Raft& raft, Effects& effects) { begun = raft.transfer(NodeId(to), now_, effects); });
+    input(node(from), [&](Raft& raft, Effects&) { begun = raft.transfer(NodeId(to), now_); });
     turn(from);
     return begun;
 }
 
 void RaftNet::stall(std::uint64_t to, bool stalled) {
-    input(node(to),
-          [&](Raft& raft, Effects& effects) { raft.set_disk_stalled(stalled, now_, effects); });
+    input(node(to), [&](Raft& raft, Effects&) { raft.set_disk_stalled(stalled, now_); });
     turn(to);
 }
 

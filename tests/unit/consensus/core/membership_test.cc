@@ -185,7 +185,7 @@ TEST(Membership, ALearnerIsNotHandedLeadership) {
     RaftOne one(configuration_of({1, 1, 1, role_learner}));
     one.lead();
     bool begun = true;
-    one.input([&](Effects& effects) { begun = one->transfer(NodeId(4), one.now, effects); });
+    one.input([&](Effects&) { begun = one->transfer(NodeId(4), one.now); });
     EXPECT_FALSE(begun);
 }
 

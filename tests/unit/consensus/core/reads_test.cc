@@ -129,7 +129,7 @@ TEST(Reads, ARoundHasTheCommitOfItsReads) {
 TEST(Reads, ALeaderWhoseDiskHangsConfirmsNothing) {
     RaftOne one;
     one.lead();
-    one.input([&](Effects& effects) { one->set_disk_stalled(true, one.now, effects); });
+    one.input([&](Effects&) { one->set_disk_stalled(true, one.now); });
     one.forget();
     ask(one);
     one.pass(100ms);

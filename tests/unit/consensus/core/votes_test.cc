@@ -243,5 +243,22 @@ TEST(Votes, OnlyTheLeaderThatIsFollowedCanAskForACampaign) {
     EXPECT_TRUE(std::get<VoteRequest>(one.take<VoteRequest>().front().body).transfer);
 }
 
+/// Commands that were collected before the transfer begins become an entry when the turn ends. Who
+/// campaigns without it gets no vote of those that have it, and the shard has no leader for an
+/// election timeout.
+TEST(Votes, WhoIsToLeadNextIsAskedOnceItHasWhatTheTurnBrought) {
+    RaftOne one;
+    one.lead();
+    one.input([&](Effects&) {
+        EXPECT_TRUE(one->transfer(NodeId(2), one.now));
+        one->propose(one->take_buffer(), EntryKind::commands, 1);
+    });
+    EXPECT_TRUE(one.take<TimeoutNow>().empty());
+    for (const Message& request : one.take<AppendRequest>()) {
+        if (request.to == NodeId(2)) one.acknowledge(request);
+    }
+    EXPECT_EQ(one.take<TimeoutNow>().size(), 1u);
+}
+
 }  // namespace
 }  // namespace kv::consensus
