@@ -270,6 +270,10 @@ void Connection::on_ended(std::int32_t error) noexcept {
     }
 }
 
+bool Connection::busy_since(Instant time) const noexcept {
+    return last_input_ > time || !pipeline_.empty();
+}
+
 void Connection::finish() noexcept {
     finishing_ = true;
     input_.clear();

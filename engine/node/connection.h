@@ -49,6 +49,8 @@ public:
     void end_turn();
     /// Once a second or so: unanswered for too long, or a peer that takes nothing.
     void check_time(Instant now) noexcept;
+    /// Whether it has sent something since, or waits for an answer.
+    bool busy_since(Instant time) const noexcept;
     /// Begins nothing more; closes when what was begun is answered and sent.
     void finish() noexcept;
     /// Closes without waiting.

@@ -301,12 +301,14 @@ io::Task<void> Node::stop_server(Part* part) {
     co_await io::call_on(reactor_, part->reactor.core(), stop);
 }
 
+io::Task<void> Node::hand_over(Part* part) {
+    if (part->peers == nullptr || part->replicas == nullptr) co_return;
+    auto hand_over = [part](io::Reactor&) { return part->replicas->hand_over_all(); };
+    co_await io::call_on(reactor_, part->reactor.core(), hand_over);
+}
+
 io::Task<void> Node::stop_peers(Part* part) {
     if (part->peers == nullptr) co_return;
-    if (part->replicas != nullptr) {
-        auto hand_over = [part](io::Reactor&) { return part->replicas->hand_over_all(); };
-        co_await io::call_on(reactor_, part->reactor.core(), hand_over);
-    }
     auto stop = [part](io::Reactor&) { return part->peers->stop(); };
     co_await io::call_on(reactor_, part->reactor.core(), stop);
 }
@@ -337,7 +339,9 @@ io::Task<void> Node::run_one(io::Task<void> (Node::*work)(Part*), Part* part) {
 io::Task<void> Node::stop() {
     if (acceptor_) co_await acceptor_->stop();
     co_await rss_watch_.stop();
-    // The clients of every core first: their requests may be under way on any other.
+    // Clients are served until the last: then there is another node that they can be sent to.
+    co_await for_all(&Node::hand_over);
+    // Those of every core before the rest: their requests may be under way on any other.
     co_await for_all(&Node::stop_server);
     co_await for_all(&Node::stop_peers);
     co_await for_all(&Node::stop_replicas);

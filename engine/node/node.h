@@ -107,6 +107,7 @@ private:
     io::Task<void> recover_part(Part* part);
     io::Task<void> stop_server(Part* part);
     io::Task<void> stop_replicas(Part* part);
+    io::Task<void> hand_over(Part* part);
     io::Task<void> stop_peers(Part* part);
     io::Task<void> for_all(io::Task<void> (Node::*work)(Part*));
     io::Task<void> run_one(io::Task<void> (Node::*work)(Part*), Part* part);

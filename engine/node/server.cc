@@ -182,7 +182,21 @@ void Server::tick() {
     reactor.timers().arm(tick_timer_, reactor.now() + tick_period);
 }
 
+/// What became of a request that is on its way when its connection is closed, its client never
+/// hears. Who follows redirects asks elsewhere once every shard has sent it there, and that is the
+/// time to close.
+io::Task<void> Server::see_off() {
+    const Instant until = reactor.now() + see_off_max;
+    const auto busy = [this](const auto& connection) {
+        return connection->busy_since(reactor.now() - see_off_quiet_min);
+    };
+    while (reactor.now() < until && std::ranges::any_of(connections_, busy)) {
+        co_await io::SleepAwaiter(reactor, see_off_period);
+    }
+}
+
 io::Task<void> Server::stop() {
+    if (!loading && !replicas.alone()) co_await see_off();
     stopping = true;
     for (const auto& connection : connections_) connection->finish();
     const Instant deadline = reactor.now() + drain_timeout;

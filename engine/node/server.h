@@ -38,7 +38,11 @@ public:
     static constexpr std::uint32_t gone_kind = client_kind + 1;
     static constexpr std::uint32_t first_free_kind = gone_kind + 1;
 
-    /// How long stop() waits for clients to take their last replies.
+    /// In a cluster, stop() answers what still comes until nothing has for so long,
+    static constexpr Duration see_off_quiet_min = 200ms;
+    /// or for so long.
+    static constexpr Duration see_off_max = 1s;
+    /// How long stop() waits then for clients to take their last replies.
     static constexpr Duration drain_timeout = 5s;
     /// How long after that for connections to close.
     static constexpr Duration close_timeout = 1s;
@@ -57,7 +61,9 @@ public:
     void adopt(std::int32_t fd);
     /// Tells a client why not, and closes.
     void refuse(std::int32_t fd, std::string_view reason);
-    /// Reads nothing more, finishes what was begun, closes.
+    /// Ends all connections. In a cluster this node leads nothing by now, and clients are told
+    /// where to go until they have gone. Then, or else at once, nothing more is read, what was
+    /// begun is finished, and the connections are closed.
     io::Task<void> stop();
 
     void mark(Connection& connection) noexcept override;
@@ -82,6 +88,7 @@ private:
     void on_uncongested() noexcept override;
     void on_message(CoreId from, const io::Message& message) noexcept override;
     void at_turn_end() override;
+    io::Task<void> see_off();
     void tick();
     void sweep() noexcept;
     void sweep_gone();
@@ -102,6 +109,7 @@ private:
         Server& server;
     };
     static constexpr Duration tick_period = 250ms;
+    static constexpr Duration see_off_period = 20ms;
     /// Connections that are looked at in one turn; all are in a tick_period or so. Each is some
     /// cache misses, and a walk over ten thousand keeps everybody waiting for milliseconds.
     static constexpr std::size_t sweep_step = 128;

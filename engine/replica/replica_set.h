@@ -87,8 +87,8 @@ public:
     /// committed. With no other voter it leads all its groups on return; else it takes part in them
     /// from now on. Errors: those of recovery (`damaged`, `foreign`), `no_space`, `io`.
     io::Task<Result<wal::RecoveryReport>> open();
-    /// Refuses new commands, and hands the groups that it leads to other voters; gives up after an
-    /// election timeout.
+    /// Hands the groups that it leads to other voters, and gives up after an election timeout. From
+    /// then on commands are refused as by any node that does not lead.
     io::Task<void> hand_over_all();
     /// Refuses new commands, waits for those taken by groups of one, and stops the log cleanly.
     /// What others would have to acknowledge stays without an answer. Nothing may come from peers
@@ -303,7 +303,8 @@ private:
     io::Event progress_;
     SegmentSeq opened_segment_;
     bool reclaiming_ = false;
-    bool stopping_ = false;
+    bool leaving_ = false;   ///< leads nothing any more, if others can
+    bool stopping_ = false;  ///< takes no commands
     bool failed_ = false;
 };
 

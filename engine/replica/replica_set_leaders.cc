@@ -78,7 +78,7 @@ void ReplicaSet::look_at_leaders() {
         consensus::Group& group = mutable_replica(shard).group();
         const bool leads = group.ready();
         const PreferredView view = leads ? preferred_view(shard) : PreferredView();
-        if (!leads_[i].hand_over.due(leads, stopping_, view, reactor_.now())) continue;
+        if (!leads_[i].hand_over.due(leads, leaving_ || stopping_, view, reactor_.now())) continue;
         log::info("handing a shard over to the node that should lead it", log::field("shard", i),
                   log::field("to", view.node.value()));
         static_cast<void>(group.transfer(view.node, reactor_.now()));
@@ -105,7 +105,7 @@ NodeId ReplicaSet::most_caught_up(ShardId shard) const noexcept {
 }
 
 io::Task<void> ReplicaSet::hand_over_all() {
-    stopping_ = true;
+    leaving_ = true;
     const Instant until = reactor_.now() + options_.election_timeout;
     bool leads = true;
     while (leads && !failed_ && reactor_.now() < until) {

@@ -269,7 +269,8 @@ std::string LeaderClient::ask(std::string_view request, bool repeat) {
             if (!repeat) return {};
         } else if (reply.starts_with("REDIRECT ") || reply.starts_with("-MOVED ")) {
             if (!go_to(reply)) elsewhere();
-        } else if (reply.starts_with("ERROR no leader") || reply.starts_with("-CLUSTERDOWN ")) {
+        } else if (reply.starts_with("ERROR no leader") || reply.starts_with("-CLUSTERDOWN ") ||
+                   contains(reply, "try again")) {
             elsewhere();
         } else if (contains(reply, "outcome unknown")) {
             if (!repeat) return {};

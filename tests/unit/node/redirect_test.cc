@@ -33,6 +33,12 @@ class Redirect : public testing::TestWithParam<std::uint16_t> {
 protected:
     FakeCluster cluster{GetParam(), GetParam()};
 
+    void stop() {
+        for (std::size_t core = 0; core < cluster.cores(); ++core) {
+            Server& server = cluster.server(core);
+            server.reactor.spawn(server.stop());
+        }
+    }
     std::uint64_t logged() {
         std::uint64_t entries = 0;
         for (std::uint16_t i = 0; i < 4; ++i) {
@@ -202,6 +208,41 @@ TEST_P(Redirect, ClientsOfRedisGetTheShardsThatANodeLeads) {
     const std::string moved = "-MOVED 0 10.0.0.2:7002\r\n";
     cluster.expect(resp_array({"DBSIZE"}) + resp_array({"KEYS", "*"}) + resp_array({"FLUSHALL"}),
                    moved + moved + moved);
+}
+
+/// A node that stops, and leads nothing any more: what is on its way to it is answered, too, or a
+/// client would never know what became of it.
+TEST_P(Redirect, WhoStopsSendsLateRequestsElsewhereUntilNoneCome) {
+    cluster.lead_all_elsewhere(NodeId(2));
+    const auto client = cluster.connect();
+    const std::string reply = "REDIRECT 10.0.0.2:7002\n";
+    EXPECT_EQ(client->exchange("SET foo 1\n", reply.size()), reply);
+    stop();
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(client->exchange("SET foo 1\nSET bar 1\n", 2 * reply.size()), reply + reply);
+        cluster.run_for(Server::see_off_quiet_min / 2);
+    }
+    EXPECT_FALSE(client->ended());
+    cluster.run_for(2 * Server::see_off_quiet_min);
+    EXPECT_TRUE(client->ended());
+    EXPECT_EQ(client->end_error(), 0);
+    EXPECT_EQ(client->received(), "");
+}
+
+TEST_P(Redirect, WhoStopsIsNotKeptByAClientThatGoesOnAsking) {
+    cluster.lead_all_elsewhere(NodeId(2));
+    const auto client = cluster.connect();
+    const std::string reply = "REDIRECT 10.0.0.2:7002\n";
+    EXPECT_EQ(client->exchange("GET foo\n", reply.size()), reply);
+    stop();
+    const Duration step = Server::see_off_quiet_min / 4;
+    Duration waited{};
+    for (; !client->ended() && waited < 10 * Server::see_off_max; waited += step) {
+        client->send("GET foo\n");
+        cluster.run_for(step);
+    }
+    EXPECT_GE(waited, Server::see_off_max);
+    EXPECT_LE(waited, 2 * Server::see_off_max);
 }
 
 }  // namespace
