@@ -95,6 +95,15 @@ void RunningProgram::send_signal(int number) {
     if (!exit_code_) kill(pid_, number);
 }
 
+void RunningProgram::pause() {
+    send_signal(SIGSTOP);
+    // A thread on another CPU goes on until it hears of it.
+    siginfo_t state{};
+    while (waitid(P_PID, static_cast<id_t>(pid_), &state, WSTOPPED | WEXITED | WNOWAIT) != 0) {
+        KV_ASSERT(errno == EINTR);
+    }
+}
+
 std::string RunningProgram::wait_for_log(std::string_view text) {
     std::unique_lock lock(mutex_);
     std::size_t begin = 0;

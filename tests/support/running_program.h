@@ -35,6 +35,8 @@ public:
 
     pid_t pid() const noexcept { return pid_; }
     void send_signal(int number);
+    /// SIGSTOP: on return it does nothing any more, until SIGCONT.
+    void pause();
 
     /// Waits for a whole line on standard error that holds `text`, and returns it. Empty: the
     /// program ended without it, or patience did.

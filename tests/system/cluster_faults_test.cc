@@ -46,7 +46,7 @@ TEST(ClusterFaults, WhatClientsAreToldWhileNodesAreKilledAndPausedIsLinearizable
         if (kills_it) {
             cluster.kill(victim);
         } else {
-            cluster.at(victim).process().send_signal(SIGSTOP);
+            cluster.at(victim).process().pause();
         }
         ASSERT_TRUE(load.goes_on(some)) << cluster.logs();
         if (kills_it) {

@@ -345,7 +345,7 @@ TEST(ClusterProcess, APausedLeaderServesNothingStaleWhenItGoesOn) {
         Wire writer(cluster.port(node));
         ASSERT_EQ(reader.ask("PING\n"), "PONG\n");  // accepted
         ASSERT_EQ(writer.ask("PING\n"), "PONG\n");
-        cluster.at(node).process().send_signal(SIGSTOP);
+        cluster.at(node).process().pause();
         for (int i = 0; i < keys; ++i) {
             ASSERT_TRUE(reader.send(fmt::format("GET key-{}\n", i)));
             ASSERT_TRUE(writer.send(fmt::format("SET late-{}-{} late\n", node, i)));
