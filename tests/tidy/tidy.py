@@ -31,6 +31,7 @@ EDGES = {
     "proto/binary": ["proto"],
     "proto/resp": ["proto"],
     "proto/raft": ["proto"],
+    "proto/http": [],
     "consensus/core": ["proto/raft/message.h", "proto/raft/entry.h",
                        "proto/raft/configuration.h"],
     "io": ["io/uring"],
@@ -44,7 +45,7 @@ EDGES = {
                                "engine/store", "engine/wal", "engine/snapshot"],
     # Answers are made of what a command found or did, which is the store's to say; a start opens
     # the logs of all cores; connections to other nodes belong to the node, not to a replica.
-    "engine/node": PROTO + ["io", "io/uring", "engine/replica", "engine/store/store.h",
+    "engine/node": PROTO + ["proto/http", "io", "io/uring", "engine/replica", "engine/store/store.h",
                             "engine/wal/wal.h", "engine/wal/reshard.h",
                             "consensus/drive/transport.h", "consensus/drive/peer_acceptor.h"],
     "bin/client": PROTO + ["io", "io/uring"],
