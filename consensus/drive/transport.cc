@@ -201,6 +201,8 @@ void Transport::detach(Held& one) noexcept {
     Peer* const peer = one.peer;
     if (peer == nullptr) return;
     one.peer = nullptr;
+    peer->past.bytes_sent += one.link.bytes_sent();
+    peer->past.bytes_received += one.link.bytes_received();
     if (one.link.open()) peer->lost = true;
     if (peer->sender == &one.link) use_sender(*peer, nullptr);
     if (peer->opened == &one.link) {
@@ -267,6 +269,7 @@ bool Transport::queue(NodeId node, Add add) {
         if (add(peer->sender->queue())) return true;
         peer->dropped = true;
     }
+    if (peer != nullptr) ++peer->past.messages_dropped;
     ++counters_.messages_dropped;
     return false;
 }
@@ -291,6 +294,18 @@ std::uint64_t Transport::way_to(NodeId node) const noexcept {
 bool Transport::connected(NodeId node) const noexcept {
     const Peer* const peer = find(node);
     return peer != nullptr && peer->sender != nullptr;
+}
+
+PeerTraffic Transport::traffic(NodeId node) const noexcept {
+    const Peer* const peer = find(node);
+    if (peer == nullptr) return {};
+    PeerTraffic all = peer->past;
+    for (const auto& one : links_) {
+        if (one->peer != peer) continue;
+        all.bytes_sent += one->link.bytes_sent();
+        all.bytes_received += one->link.bytes_received();
+    }
+    return all;
 }
 
 void Transport::break_off(NodeId node) {

@@ -66,6 +66,13 @@ struct PeerAddress {
     bool operator==(const PeerAddress&) const noexcept = default;
 };
 
+/// With one peer, over all connections that there were.
+struct PeerTraffic {
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t messages_dropped = 0;  ///< for want of a connection or of room
+};
+
 class Transport final : private Link::Owner, private io::TurnHook {
 public:
     /// To be made after the turn hooks that send, so that it sends in the same turn.
@@ -91,6 +98,7 @@ public:
     /// Sends what waits, as the end of the turn does.
     void flush();
     bool connected(NodeId peer) const noexcept;
+    PeerTraffic traffic(NodeId peer) const noexcept;
 
     /// Back-pressure: nothing is read from any peer while the node has no room for more.
     void set_reading(bool on);
@@ -153,6 +161,7 @@ private:
         Link* opened = nullptr;  ///< by us; its handshake may be under way
         Link* sender = nullptr;  ///< what messages are queued on
         std::uint64_t way = 0;   ///< counts the changes of `sender`
+        PeerTraffic past;        ///< of connections that are gone
         bool told_connected = false;
         bool lost = false;     ///< a connection, in this turn
         bool dropped = false;  ///< messages, in this turn

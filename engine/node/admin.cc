@@ -117,12 +117,23 @@ CoreFacts Server::core_facts() {
     facts.counters = counters;
     facts.reactor = reactor.counters();
     facts.mailboxes = reactor.mailboxes().counters();
+    facts.times.assign(times.by_verb().begin(), times.by_verb().end());
+    facts.recent = times.recent();
     if (loading) return facts;
     for (const Member& member : replicas.configuration().members) {
         if (member.node == replicas.self()) continue;
         const bool connected = peers_ != nullptr && peers_->connected(member.node);
-        facts.peers.push_back({member.node, client_address(member, Protocol::text), connected});
+        PeerFacts& peer = facts.peers.emplace_back();
+        peer.node = member.node;
+        peer.address = client_address(member, Protocol::text);
+        peer.connected = connected;
+        if (peers_ != nullptr) peer.traffic = peers_->traffic(member.node);
+        if (const auto* trips = replicas.round_trips().times(member.node))
+            peer.round_trips = *trips;
     }
+    facts.commits = replicas.commit_times();
+    facts.snapshots_sent = replicas.snapshot_sender().counters();
+    facts.snapshots_received = replicas.snapshot_receiver().counters();
     facts.wal = log.counters();
     facts.wal_read_only = log.read_only();
     facts.wal_dsync = log.sync_mode() == wal::SyncMode::dsync;
@@ -145,6 +156,10 @@ CoreFacts Server::core_facts() {
         shard.snapshot = snapshots[i].index;
         shard.snapshot_ms = snapshots[i].taken_ms;
         shard.keys = replicas.store(ShardId(i)).size();
+        shard.last = group.raft().last().index;
+        shard.pending = replicas.replica(ShardId(i)).pending();
+        shard.failed = replicas.replica(ShardId(i)).dropped();
+        shard.leader_changes = replicas.leader_changes(ShardId(i));
         for (const consensus::Progress& one : group.raft().followers()) {
             const bool heard = reactor.now() - one.heard < config.raft.election_timeout;
             shard.followers.push_back({one.node, one.match, heard});
@@ -174,6 +189,7 @@ void Server::apply_settings(const Config& changed) {
 
 void Server::reset_statistics() {
     counters = {};
+    times.reset();
     requests_at_tick_ = 0;
 }
 

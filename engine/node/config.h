@@ -39,6 +39,7 @@ struct ClusterNode {
     std::string host;
     std::uint16_t peer_port = 7001;
     std::uint16_t client_port = 6379;
+    std::uint16_t admin_port = 0;  ///< 0: not known
 
     bool operator==(const ClusterNode&) const = default;
 };
@@ -73,6 +74,12 @@ struct Config {
         std::uint16_t port = 7001;
         bool insecure = false;
         bool operator==(const Peer&) const = default;
+    };
+    /// Metrics, health and the page of the cluster, over HTTP.
+    struct Admin {
+        std::string bind = "127.0.0.1";  ///< IPv4 or IPv6 literal
+        std::uint16_t port = 0;          ///< 0: there is no such port
+        bool operator==(const Admin&) const = default;
     };
     struct Raft {
         Duration heartbeat_interval = 50ms;
@@ -125,6 +132,7 @@ struct Config {
     Client client;
     Cluster cluster;
     Peer peer;
+    Admin admin;
     Raft raft;
     Limits limits;
     Wal wal;

@@ -66,7 +66,13 @@ private:
             if (node.peer_port == node.client_port)
                 add(i, fmt::format("node {} has port {} for peers and clients", node.id.value(),
                                    node.peer_port));
-            for (const std::uint16_t port : std::set{node.peer_port, node.client_port}) {
+            if (node.admin_port != 0 &&
+                (node.admin_port == node.peer_port || node.admin_port == node.client_port))
+                add(i, fmt::format("node {} has port {} for its admin port and for another",
+                                   node.id.value(), node.admin_port));
+            for (const std::uint16_t port :
+                 std::set{node.peer_port, node.client_port, node.admin_port}) {
+                if (port == 0) continue;
                 if (!addresses.emplace(node.host, port).second)
                     add(i, fmt::format("{}:{} is listed twice", node.host, port));
             }
@@ -109,6 +115,10 @@ private:
             add(i, fmt::format("node {} is this one and has client_port {}, but client.port is {}: "
                                "make them equal",
                                own.id.value(), own.client_port, config_.client.port));
+        if (own.admin_port != 0 && own.admin_port != config_.admin.port)
+            add(i, fmt::format("node {} is this one and has admin_port {}, but admin.port is {}: "
+                               "make them equal",
+                               own.id.value(), own.admin_port, config_.admin.port));
         if (!is_loopback(own.host) && !is_wildcard(own.host) && is_loopback(config_.peer.bind))
             problems_.push_back(
                 {"peer.bind",
@@ -171,6 +181,11 @@ std::vector<std::string> config_warnings(const Config& config) {
         warnings.push_back(
             fmt::format("client.bind: {} is loopback, but the other nodes send clients to {}:{}",
                         config.client.bind, own->host, own->client_port));
+    if (own != config.cluster.nodes.end() && own->admin_port != 0 && !is_loopback(own->host) &&
+        is_loopback(config.admin.bind))
+        warnings.push_back(
+            fmt::format("admin.bind: {} is loopback, but the page of the cluster asks {}:{}",
+                        config.admin.bind, own->host, own->admin_port));
     return warnings;
 }
 

@@ -196,6 +196,18 @@ constexpr ConfigRow<Config> config_rows[] = {
                         .min = 0,
                         .max = 1},
                        KV_MEMBER(peer.insecure)),
+    text_key<Config>({.name = "admin.bind",
+                      .meaning = "Address to listen on for metrics, health checks and the page of "
+                                 "the cluster. Whoever\nreaches it reads them; nothing can be "
+                                 "changed there.",
+                      .kind = ConfigKind::address},
+                     KV_MEMBER(admin.bind)),
+    number_key<Config>({.name = "admin.port",
+                        .meaning = "TCP port for them, HTTP; 0: there is none.",
+                        .kind = ConfigKind::integer,
+                        .min = 0,
+                        .max = 65'535},
+                       KV_MEMBER(admin.port)),
     number_key<Config>({.name = "raft.heartbeat_interval",
                         .meaning = "How often a leader shows the other nodes that it lives.",
                         .kind = ConfigKind::duration,
@@ -383,6 +395,13 @@ constexpr ConfigRow<ClusterNode> node_rows[] = {
                              .min = 1,
                              .max = 65'535},
                             KV_MEMBER(client_port)),
+    number_key<ClusterNode>({.name = "cluster.nodes.admin_port",
+                             .meaning = "admin.port of that node, for the page of the cluster; 0: "
+                                        "the page does not show it.",
+                             .kind = ConfigKind::integer,
+                             .min = 0,
+                             .max = 65'535},
+                            KV_MEMBER(admin_port)),
 };
 
 #undef KV_MEMBER

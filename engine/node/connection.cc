@@ -157,6 +157,7 @@ void Connection::release_answered() {
 /// The reply of the request at the front is in the output: those that are ready behind it follow.
 void Connection::retire(Slot& slot) {
     const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
+    services_.times.add(slot.verb, took);
     if (services_.slow_notes_left != 0 && is_slow(took, services_.config) &&
         slot.verb != Verb::invalid) [[unlikely]] {
         const std::string_view arg = slot.first_arg;

@@ -106,7 +106,7 @@ private:
                       std::string& out);
     void answer(const Request& request, std::string& out);
     template <typename Write>
-    void answer_at_once(Write write);
+    void answer_at_once(Verb verb, Write write);
     void expect_values_like(std::size_t bytes) noexcept;
     void write(const Request& request, KeyPlace where);
     void refuse(const Request& request);

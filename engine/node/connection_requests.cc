@@ -216,7 +216,7 @@ void Connection::begin(const Request& request, std::uint64_t hash, KeyPlace wher
                concerns_all_cores(request.verb) || concerns_cluster(request.verb)) {
         park(request);
     } else {
-        answer_at_once([&](std::string& out) { answer(request, out); });
+        answer_at_once(request.verb, [&](std::string& out) { answer(request, out); });
     }
     // Nothing behind QUIT is begun.
     if (request.verb == Verb::quit) finish();
@@ -224,7 +224,8 @@ void Connection::begin(const Request& request, std::uint64_t hash, KeyPlace wher
 
 /// A reply that is there already leaves behind those of all that were begun before.
 template <typename Write>
-void Connection::answer_at_once(Write write) {
+void Connection::answer_at_once(Verb verb, Write write) {
+    services_.times.add_at_once(verb);
     if (pipeline_.empty()) return write(output_);
     write(pipeline_.ready());
     pipeline_.add_ready();
@@ -296,7 +297,7 @@ void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where
     const Waiter waiter{this, pipeline_.tail(), 0, services_.reactor.core()};
     const ReadTurn turn = services_.replicas.begin_read(shard, waiter, hash, wrote);
     if (turn == ReadTurn::never) {
-        return answer_at_once([&](std::string& out) {
+        return answer_at_once(request.verb, [&](std::string& out) {
             ReplyWriter reply = writer_for(request, out);
             const Refused refusal = refusal_of(services_.replicas, shard, Errc::no_leader);
             answer_refusal(refusal, where.slot, services_.replicas, request.protocol, reply);
@@ -316,7 +317,7 @@ void Connection::read(const Request& request, std::uint64_t hash, KeyPlace where
         pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
         return;
     }
-    answer_at_once([&](std::string& out) { answer_read(request, store, hash, out); });
+    answer_at_once(request.verb, [&](std::string& out) { answer_read(request, store, hash, out); });
 }
 
 /// One of what is outstanding is over. Once all is, nothing of this connection is pending anywhere.

@@ -248,16 +248,6 @@ void add_cluster(const NodeFacts& node, Cores cores, std::string& out) {
     }
 }
 
-std::string_view role_of(const ShardFacts& shard) noexcept {
-    switch (shard.role) {
-        case consensus::Role::leader: return "leader";
-        case consensus::Role::follower: return "follower";
-        case consensus::Role::candidate:
-        case consensus::Role::pre_candidate: return "candidate";
-    }
-    KV_UNREACHABLE();
-}
-
 void add_keyspace(const NodeFacts&, Cores cores, std::string& out) {
     const std::uint64_t keys = keys_of(cores);
     if (keys != 0) fmt::format_to(Out(out), "db0:keys={},expires=0,avg_ttl=0\r\n", keys);
@@ -277,7 +267,7 @@ void add_raft(const NodeFacts&, Cores cores, std::string& out) {
         fmt::format_to(Out(out),
                        "shard{}:role={},term={},commit_index={},applied_index={},log_bytes={},"
                        "snapshot_index={},keys={},core={},leader={}\r\n",
-                       shard->shard.value(), role_of(*shard), shard->term.value(),
+                       shard->shard.value(), role_name(shard->role), shard->term.value(),
                        shard->commit.value(), shard->applied.value(), shard->log_bytes,
                        shard->snapshot.value(), shard->keys, core, shard->leader.value());
     }
@@ -306,7 +296,7 @@ void add_reactor(const NodeFacts&, Cores cores, std::string& out) {
     for (std::size_t i = 0; i < cores.size(); ++i) {
         const CoreFacts& core = cores[i];
         const auto& turns = core.reactor.busy_turns;
-        const auto& syncs = core.wal.sync_us;
+        const auto& syncs = core.wal.syncs.counts;
         fmt::format_to(Out(out),
                        "core{}:turns={},busy_us={},requests_per_turn={:.2f},batch_bytes={:.0f},"
                        "turn_p50_us={},turn_p99_us={},turn_max_us={},sync_p50_us={},"
@@ -364,6 +354,16 @@ std::string render_info(const NodeFacts& node, std::span<const CoreFacts> cores,
         section.add(node, cores, out);
     }
     return out;
+}
+
+std::string_view role_name(consensus::Role role) noexcept {
+    switch (role) {
+        case consensus::Role::leader: return "leader";
+        case consensus::Role::follower: return "follower";
+        case consensus::Role::candidate:
+        case consensus::Role::pre_candidate: return "candidate";
+    }
+    KV_UNREACHABLE();
 }
 
 std::int64_t last_save_s(const ServerFacts& server, std::span<const CoreFacts> cores) noexcept {

@@ -11,8 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "consensus/drive/transport.h"
 #include "engine/node/memory.h"
 #include "engine/node/services.h"
+#include "engine/replica/snapshot_receiver.h"
+#include "engine/replica/snapshot_sender.h"
 #include "engine/replica/snapshots.h"
 #include "io/mailboxes.h"
 #include "io/reactor.h"
@@ -28,6 +31,7 @@ struct ServerFacts {
     std::string backend;
     std::uint64_t process_id = 0;
     std::uint16_t port = 0;
+    std::uint64_t boot = 0;
     std::uint16_t cores = 1;
     std::uint16_t shards = 1;
     std::int64_t started_s = 0;  ///< wall clock
@@ -46,6 +50,10 @@ struct ShardFacts {
     Index snapshot;               ///< its last entry; 0: there is none
     std::uint64_t snapshot_ms = 0;
     std::uint64_t keys = 0;
+    Index last;                 ///< of the log
+    std::uint64_t pending = 0;  ///< commands that were taken and not yet applied
+    std::uint64_t failed = 0;   ///< commands that were taken and came to nothing here
+    std::uint64_t leader_changes = 0;
     /// Of the leader, for each other member.
     struct Follower {
         NodeId node;
@@ -60,6 +68,8 @@ struct PeerFacts {
     NodeId node;
     std::string address;  ///< for clients
     bool connected = false;
+    consensus::PeerTraffic traffic;
+    DurationHistogram round_trips;
 };
 
 /// What one core knows, at one moment.
@@ -69,9 +79,14 @@ struct CoreFacts {
     std::uint64_t clients = 0;
     double requests_per_second = 0;
     Counters counters;
+    std::vector<DurationHistogram> times;  ///< of commands, by verb
+    CommandTimes::Recent recent;
+    DurationHistogram commits;       ///< of entries
     std::vector<ShardFacts> shards;  ///< of this core
     std::vector<PeerFacts> peers;
     SnapshotFacts snapshots;  ///< without its shards
+    SnapshotSender::Counters snapshots_sent;
+    SnapshotReceiver::Counters snapshots_received;
     wal::WalCounters wal;
     bool wal_read_only = false;
     bool wal_dsync = false;
@@ -102,6 +117,9 @@ struct NodeFacts {
 /// cores and commands.
 std::string render_info(const NodeFacts& node, std::span<const CoreFacts> cores,
                         std::span<const std::string_view> wanted);
+
+/// "leader", "follower" or "candidate".
+std::string_view role_name(consensus::Role role) noexcept;
 
 /// Wall clock, seconds: since when everything that was acknowledged is in snapshots, too; the start
 /// of the node when that was not yet asked or needed.

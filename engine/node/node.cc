@@ -28,6 +28,7 @@ Node::~Node() {
     reactor_.mailboxes().set_receiver(failed_kind, nullptr);
     reactor_.mailboxes().set_receiver(permit_kind, nullptr);
     reactor_.timers().disarm(progress_timer_);
+    admin_.reset();
     acceptor_.reset();
 }
 
@@ -87,6 +88,7 @@ ServerFacts Node::server_facts() {
     facts.data_dir = config_.node.data_dir;
     facts.backend = reactor_.backend().describe();
     facts.process_id = process_id_;
+    facts.boot = directory_.identity().boot;
     facts.cores = static_cast<std::uint16_t>(parts_.size());
     facts.shards = static_cast<std::uint16_t>(directory_.identity().shards);
     facts.started_s = reactor_.wall_ns() / 1'000'000'000;
@@ -109,6 +111,12 @@ void report_cut(const wal::RecoveryReport& report) {
 }  // namespace
 
 io::Task<Result<StartReport>> Node::start() {
+    Result<StartReport> started = co_await open();
+    if (!started && !failure_) co_await close_admin();
+    co_return started;
+}
+
+io::Task<Result<StartReport>> Node::open() {
     StartReport report;
     const auto cores = static_cast<std::uint16_t>(parts_.size());
     const Company company = has_peers(config_) ? Company::cluster : Company::alone;
@@ -116,6 +124,7 @@ io::Task<Result<StartReport>> Node::start() {
                                          config_.cluster.shards, cores, company));
     report.created = directory_.created();
     report.boot = directory_.identity().boot;
+    KV_CO_CHECK(co_await open_admin());
     if (company == Company::cluster) {
         Status joined = co_await join_cluster();
         if (!joined) {
@@ -222,6 +231,7 @@ io::Task<Status> Node::make_parts() {
     }
     std::vector<Services*> services;
     for (const auto& part : parts_) services.push_back(part->server.get());
+    if (admin_) admin_->pages.set_services(services);
     for (const auto& part : parts_) {
         auto introduce = [&](io::Reactor&) { part->server->of_core = services; };
         co_await io::call_on(reactor_, part->reactor.core(), introduce);
@@ -229,6 +239,21 @@ io::Task<Status> Node::make_parts() {
     acceptor_ = std::make_unique<Acceptor>(reactor_, parts_.front()->server->config,
                                            *parts_.front()->server);
     co_return Status{};
+}
+
+/// Before the data are there: who watches the node is to see it start.
+io::Task<Status> Node::open_admin() {
+    if (config_.admin.port == 0) co_return Status{};
+    admin_ = std::make_unique<Admin>(reactor_, config_);
+    KV_CO_CHECK(co_await admin_->server.listen());
+    admin_->pulse.start();
+    co_return Status{};
+}
+
+io::Task<void> Node::close_admin() {
+    if (!admin_) co_return;
+    co_await admin_->server.stop();
+    co_await admin_->pulse.stop();
 }
 
 io::Task<Status> Node::listen() {
@@ -344,6 +369,7 @@ io::Task<void> Node::stop() {
     // Those of every core before the rest: their requests may be under way on any other.
     co_await for_all(&Node::stop_server);
     co_await for_all(&Node::stop_peers);
+    co_await close_admin();
     co_await for_all(&Node::stop_replicas);
     co_await directory_.close();
 }

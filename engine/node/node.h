@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "engine/node/acceptor.h"
+#include "engine/node/admin_pages.h"
+#include "engine/node/admin_server.h"
 #include "engine/node/config.h"
 #include "engine/node/data_directory.h"
 #include "engine/node/peers.h"
@@ -49,6 +51,10 @@ public:
     /// Why the node must end at once: a log has failed. The first reactor is stopped then.
     const std::optional<Error>& failure() const noexcept { return failure_; }
     const io::Endpoint& endpoint() const noexcept { return acceptor_->endpoint(); }
+    /// Of the admin port; port 0: there is none.
+    io::Endpoint admin_endpoint() const noexcept {
+        return admin_ ? admin_->server.endpoint() : io::Endpoint();
+    }
     /// endpoint() is known: clients are accepted.
     bool listening() const noexcept { return acceptor_ && acceptor_->endpoint().port != 0; }
     const DataDirectory& directory() const noexcept { return directory_; }
@@ -99,6 +105,9 @@ private:
     io::Task<Status> bring_into_generation();
     io::Task<Status> join_cluster();
     io::Task<Status> make_parts();
+    io::Task<Result<StartReport>> open();
+    io::Task<Status> open_admin();
+    io::Task<void> close_admin();
     io::Task<Status> listen();
     io::Task<Status> recover();
     void progress_due();
@@ -121,6 +130,15 @@ private:
     std::unique_ptr<CoreChange> change_;        ///< after it has failed: it may be at work still
     std::vector<std::unique_ptr<Part>> parts_;  ///< by core
     std::unique_ptr<Acceptor> acceptor_;
+    /// The admin port, if the configuration has one.
+    struct Admin {
+        Admin(io::Reactor& reactor, const Config& config)
+            : pulse(reactor), pages(reactor, config, pulse), server(reactor, config, pages) {}
+        Pulse pulse;
+        AdminPages pages;
+        AdminServer server;
+    };
+    std::unique_ptr<Admin> admin_;
     std::optional<Error> failure_;
     io::Semaphore permits_;      ///< to write a snapshot: one at a time on a node
     std::size_t under_way_ = 0;  ///< of what for_all() waits for

@@ -88,6 +88,9 @@ public:
     std::uint64_t way_to(NodeId node) const noexcept override { return transport_.way_to(node); }
     // PeerView
     bool connected(NodeId peer) const noexcept override { return transport_.connected(peer); }
+    consensus::PeerTraffic traffic(NodeId peer) const noexcept override {
+        return transport_.traffic(peer);
+    }
     const consensus::Transport& transport() const noexcept { return transport_; }
     /// Null but on the first core, and there before listen().
     const consensus::PeerAcceptor* acceptor() const noexcept { return acceptor_.get(); }

@@ -95,9 +95,11 @@ void Server::on_uncongested() noexcept {
 void Server::at_turn_end() {
     slow_notes_left = slow_notes_per_turn;
     marked_before_.swap(marked_);
-    const Instant until = reactor.backend().now() + answer_max;
+    Instant now = reactor.backend().now();
+    const Instant until = now + answer_max;
     for (std::size_t i = 0; i < marked_before_.size(); ++i) {
-        if (i != 0 && reactor.backend().now() >= until) {
+        if (i != 0) now = reactor.backend().now();
+        if (i != 0 && now >= until) {
             const auto left = marked_before_.begin() + static_cast<std::ptrdiff_t>(i);
             marked_.insert(marked_.begin(), left, marked_before_.end());
             break;
@@ -109,6 +111,7 @@ void Server::at_turn_end() {
     }
     marked_before_.clear();
     answered_turn_ = reactor.counters().turns;
+    times.end_turn(now - reactor.now());
     // What was marked meanwhile has something to do in the next turn.
     if (!marked_.empty()) reactor.want_turn();
     if (!gone_.empty()) sweep_gone();
@@ -176,6 +179,10 @@ void Server::tick() {
     const auto fresh = static_cast<double>(counters.requests - requests_at_tick_) / seconds;
     requests_per_second_ = 0.75 * requests_per_second_ + 0.25 * fresh;
     requests_at_tick_ = counters.requests;
+    if (reactor.now() >= times_due_) {
+        times_due_ = reactor.now() + 1s;
+        times.tick();
+    }
     measure_buffers();
     memory.note_peak();
     changed_.set();

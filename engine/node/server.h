@@ -21,6 +21,7 @@ class Acceptor;
 class PeerView {
 public:
     virtual bool connected(NodeId peer) const noexcept = 0;
+    virtual consensus::PeerTraffic traffic(NodeId peer) const noexcept = 0;
 
 protected:
     ~PeerView() = default;
@@ -134,6 +135,7 @@ private:
     Instant started_;
     std::uint64_t requests_at_tick_ = 0;
     double requests_per_second_ = 0;
+    Instant times_due_{};
 };
 
 }  // namespace kv

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/node/command_times.h"
 #include "engine/node/config.h"
 #include "engine/node/forward.h"
 #include "engine/node/memory.h"
@@ -83,6 +84,7 @@ public:
     NodeMemory& memory;    ///< of all cores
     RequestLimits limits;
     Counters counters;
+    CommandTimes times;
     SlowLog slowlog;
     /// Commands that the slow log still takes in this turn. When everything is slow, because the
     /// disk is, noting every command would make it slower yet.

@@ -61,6 +61,7 @@ void Replica::close_batch(std::uint64_t now_ms) {
     Proposed proposed;
     proposed.position = group_.propose(std::move(batch_), now_ms);
     proposed.waiters = std::move(waiters_);
+    proposed.at = opened;
     proposed_.push_back(std::move(proposed));
     batch_ = group_.take_buffer();
     if (!free_waiters_.empty()) {
@@ -142,6 +143,7 @@ void Replica::replaced(LogPosition position, Store& store) {
 
 void Replica::drop(std::vector<Waiter> waiters, Errc reason) {
     done_ += waiters.size();
+    dropped_ += waiters.size();
     if (handler_ != nullptr) handler_->on_dropped(*this, waiters, reason);
     keep_waiters(std::move(waiters));
 }
@@ -181,6 +183,7 @@ void Replica::keep_waiters(std::vector<Waiter> waiters) {
 Status Replica::apply(const Entry& entry) noexcept {
     const LogPosition position{entry.term, entry.index};
     drop_overtaken(position);
+    applied_since_.reset();
     if (entry.kind != EntryKind::commands) return {};
     applied_.clear();
     previous_.clear();
@@ -190,6 +193,7 @@ Status Replica::apply(const Entry& entry) noexcept {
     if (!own) return {};
     Proposed proposed = std::move(proposed_.front());
     proposed_.pop_front();
+    applied_since_ = proposed.at;
     KV_ASSERT(proposed.waiters.size() == applied_.size());
     for (std::size_t i = 0; i < applied_.size(); ++i) applied_[i].waiter = proposed.waiters[i];
     show_previous();

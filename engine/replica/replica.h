@@ -5,6 +5,7 @@
 /// to it.
 
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,6 +73,7 @@ public:
     bool touched = false;    ///< in the list of its owner of those with effects
     bool committed = false;  ///< in the list of its owner of those with entries to apply
     HardState logged;        ///< the newest that is durable in the log, whatever comes with it
+    Instant opened{};        ///< the turn in which the open batch began
 
     consensus::Group& group() noexcept { return group_; }
     const consensus::Group& group() const noexcept { return group_; }
@@ -106,6 +108,11 @@ public:
     bool may_apply() const noexcept;
     /// Applies the next committed entry; returns its bytes. Errors: Group::apply_next().
     Result<std::size_t> apply_next();
+    /// When the batch that became the newest applied entry began; nothing: on another node, or it
+    /// has no commands.
+    const std::optional<Instant>& applied_since() const noexcept { return applied_since_; }
+    /// Commands that were taken and came to nothing here, ever; of some nobody knows.
+    std::uint64_t dropped() const noexcept { return dropped_; }
     /// Rounds of reads up to `ready.round` are confirmed.
     void reads_confirmed(const consensus::ReadReady& ready);
     /// The role has changed: reads that were begun as leader are given up.
@@ -138,6 +145,7 @@ private:
     struct Proposed {
         LogPosition position;
         std::vector<Waiter> waiters;  ///< of its commands, in order
+        Instant at{};
     };
 
     const std::size_t entry_bytes_limit_;
@@ -169,6 +177,8 @@ private:
     std::vector<Waiter> readable_;
     std::uint64_t taken_ = 0;  ///< commands proposed here, ever
     std::uint64_t done_ = 0;   ///< of those, applied or dropped
+    std::uint64_t dropped_ = 0;
+    std::optional<Instant> applied_since_;
 };
 
 }  // namespace kv

@@ -142,7 +142,10 @@ std::optional<Errc> ReplicaSet::propose_any(ShardId shard, const AnyCommand& com
     const bool first = !replica.has_open_batch();
     if (open_batches_.empty()) turn_ms_ = now_ms();
     const auto refused = replica.propose(command, waiter, turn_ms_);
-    if (!refused && first) open_batches_.push_back(shard);
+    if (!refused && first) {
+        open_batches_.push_back(shard);
+        replica.opened = reactor_.now();
+    }
     return refused;
 }
 
@@ -199,6 +202,7 @@ void ReplicaSet::step(const Message& message) {
     ShardId shard;
     if (failed_ || !placement_.shard_of(message.group, shard) || !has(shard)) return;
     Replica& replica = mutable_replica(shard);
+    round_trips_.on_received(message, reactor_.now());
     replica.group().step(message, reactor_.now());
     touch(replica);
     note_committed(replica);
@@ -255,6 +259,7 @@ Replica& ReplicaSet::replica_of(GroupId group) noexcept {
 }
 
 void ReplicaSet::send(const Message& message) noexcept {
+    round_trips_.on_sent(message, reactor_.now());
     if (sender_ != nullptr) sender_->send(message);
 }
 
@@ -359,6 +364,7 @@ void ReplicaSet::apply_committed() noexcept {
             return;
         }
         applied_bytes_ += *applied;
+        if (replica.applied_since()) commit_times_.add(reactor_.now() - *replica.applied_since());
         note_committed(replica);
     }
     if (committed_.empty()) reactor_.timers().disarm(apply_timer_);

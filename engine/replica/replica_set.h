@@ -16,6 +16,7 @@
 #include "engine/replica/log_fetcher.h"
 #include "engine/replica/placement.h"
 #include "engine/replica/replica.h"
+#include "engine/replica/round_trips.h"
 #include "engine/replica/snapshot_receiver.h"
 #include "engine/replica/snapshot_sender.h"
 #include "engine/replica/snapshots.h"
@@ -175,6 +176,13 @@ public:
     std::size_t flushed_bytes() const noexcept;
     /// Memory of commands that are not applied yet: Replica::buffer_bytes of all.
     std::size_t buffer_bytes() const noexcept;
+    /// From the turn that took commands until they were applied: entries of this node.
+    const DurationHistogram& commit_times() const noexcept { return commit_times_; }
+    const RoundTrips& round_trips() const noexcept { return round_trips_; }
+    /// How often `shard` was seen to have another leader than before.
+    std::uint64_t leader_changes(ShardId shard) const noexcept {
+        return leads_[shard.value()].leader_changes;
+    }
     /// How often another node contradicted what is committed here.
     std::uint64_t contradictions() const noexcept { return contradictions_; }
     /// Keys of all shards of this core.
@@ -277,11 +285,16 @@ private:
         Index committed;     ///< at the last look
         bool leads = false;  ///< as was logged
         Term term;
+        NodeId leader;  ///< the newest that was known
+        std::uint64_t leader_changes = 0;
     };
+    void count_leaders(ShardId shard) noexcept;
     void log_leadership(ShardId shard);
     void look_for_starvation();
     std::vector<Lead> leads_;  ///< by shard
     Instant look_at_leaders_{};
+    DurationHistogram commit_times_;
+    RoundTrips round_trips_;
     Starvation starvation_;
     consensus::LogRate starvation_rate_;
     bool disk_stalled_ = false;

@@ -130,7 +130,17 @@ void ReplicaSet::on_role_changed(GroupId group) noexcept {
     replica.role_changed();
     progress_.set();
     ShardId shard;
-    if (!replica.group().alone() && placement_.shard_of(group, shard)) log_leadership(shard);
+    if (!placement_.shard_of(group, shard)) return;
+    count_leaders(shard);
+    if (!replica.group().alone()) log_leadership(shard);
+}
+
+void ReplicaSet::count_leaders(ShardId shard) noexcept {
+    const NodeId leader = this->leader(shard);
+    Lead& lead = leads_[shard.value()];
+    if (leader == NodeId() || leader == lead.leader) return;
+    lead.leader = leader;
+    ++lead.leader_changes;
 }
 
 void ReplicaSet::log_leadership(ShardId shard) {

@@ -496,7 +496,7 @@ void Wal::go_on(Write& write, std::int32_t result) {
         return;
     }
     write.durable = true;
-    count_duration(counters_.sync_us, reactor_.backend().now() - write.begun);
+    counters_.syncs.add(reactor_.backend().now() - write.begun);
     acknowledge();
 }
 

@@ -101,7 +101,7 @@ struct WalCounters {
     std::uint64_t segments_made = 0;
     std::uint64_t segments_reused = 0;
     std::uint64_t full_disk_alarms = 0;
-    DurationCounts sync_us{};  ///< batches, by the time from the start of the write to its sync
+    DurationHistogram syncs;  ///< batches, by the time from the start of the write to its sync
 };
 
 class Wal {

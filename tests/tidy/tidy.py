@@ -45,8 +45,8 @@ EDGES = {
                                "engine/store", "engine/wal", "engine/snapshot"],
     # Answers are made of what a command found or did, which is the store's to say; a start opens
     # the logs of all cores; connections to other nodes belong to the node, not to a replica.
-    "engine/node": PROTO + ["proto/http", "io", "io/uring", "engine/replica", "engine/store/store.h",
-                            "engine/wal/wal.h", "engine/wal/reshard.h",
+    "engine/node": PROTO + ["proto/http", "io", "io/uring", "engine/replica",
+                            "engine/store/store.h", "engine/wal/wal.h", "engine/wal/reshard.h",
                             "consensus/drive/transport.h", "consensus/drive/peer_acceptor.h"],
     "bin/client": PROTO + ["io", "io/uring"],
     "bin/kv-server": PROTO + ["io", "io/uring", "engine/node"],
@@ -62,7 +62,7 @@ LIBRARIES = [
     (r"spdlog/", ("proto/base/log.",)),
     (r"xxhash", ("proto/base/checksum.h",)),
     (r"CLI/", ("bin/",)),
-    (r"nlohmann/", ("bin/",)),
+    (r"nlohmann/", ("bin/", "engine/node/status_json.cc")),
     (r"editline/|histedit", ("bin/kv-cli/",)),
     (r"gtest/|gmock/", ("tests/",)),
     (r"benchmark/", ("benchmarks/",)),

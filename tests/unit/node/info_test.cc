@@ -45,7 +45,8 @@ std::string render(std::span<const CoreFacts> cores, std::vector<std::string_vie
 TEST(Info, AClusterSaysWhoLeadsAndWhoIsThere) {
     CoreFacts cores[] = {core_with_shard(0, 1), core_with_shard(1, 2)};
     for (CoreFacts& core : cores) {
-        core.peers = {{NodeId(2), "10.0.0.2:7002", true}, {NodeId(3), "10.0.0.3:7003", true}};
+        core.peers = {{NodeId(2), "10.0.0.2:7002", true, {}, {}},
+                      {NodeId(3), "10.0.0.3:7003", true, {}, {}}};
     }
     cores[1].peers[1].connected = false;
     cores[1].shards[0].ready = false;
@@ -106,10 +107,10 @@ TEST(Info, FieldsAreSumsOverTheCores) {
 
 TEST(Info, HistogramsAreToldByBoundsAndClasses) {
     CoreFacts core;
-    core.wal.sync_us[0] = 1;
-    core.wal.sync_us[7] = 98;
-    core.wal.sync_us[10] = 1;
-    core.wal.sync_us[duration_classes - 1] = 0;
+    core.wal.syncs.counts[0] = 1;
+    core.wal.syncs.counts[7] = 98;
+    core.wal.syncs.counts[10] = 1;
+    core.wal.syncs.counts[duration_classes - 1] = 0;
     const std::string text = render(std::span(&core, 1), {"reactor"});
     EXPECT_NE(text.find("sync_p50_us=128,sync_p99_us=128,sync_max_us=1024,"), text.npos) << text;
     EXPECT_NE(text.find("core0_syncs_below:1us=1,128us=98,1024us=1\r\n"), text.npos) << text;
