@@ -1,5 +1,7 @@
 #include "engine/node/admin_pages.h"
 
+#include <fmt/format.h>
+
 #include "engine/node/admin_page.h"
 #include "engine/node/health.h"
 #include "engine/node/metrics.h"
@@ -24,7 +26,7 @@ http::Response page_of_cluster(const Config& config) {
         "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
         "script-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; connect-src 'self'";
     for (const ClusterNode& node : config.cluster.nodes) {
-        if (node.admin_port != 0) response.headers += " " + origin_of(node);
+        if (node.admin_port != 0) response.headers.append(" ").append(origin_of(node));
     }
     response.headers += "\r\n";
     return response;
@@ -54,7 +56,7 @@ io::Task<http::Response> AdminPages::answer(const http::Request& request) {
     if (metrics) co_return of_type(metrics_type, render_metrics(view));
     http::Response response = of_type(http::json_text, render_status(view, config_));
     if (const ClusterNode* const node = node_of_origin(config_, request.origin)) {
-        response.headers = "Access-Control-Allow-Origin: " + origin_of(*node) + "\r\n";
+        response.headers = fmt::format("Access-Control-Allow-Origin: {}\r\n", origin_of(*node));
     }
     response.headers += "Vary: Origin\r\n";
     co_return response;

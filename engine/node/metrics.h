@@ -1,7 +1,8 @@
 #pragma once
 
-/// The metrics of a node in the text format 0.0.4 of Prometheus. docs/monitoring.md lists the names;
-/// a test holds it to what is written here. Labels: shard, core, peer, cmd; never a key. Pure.
+/// The metrics of a node in the text format 0.0.4 of Prometheus. docs/monitoring.md lists the
+/// names; a test holds it to what is written here. Labels: shard, core, peer, cmd; never a key.
+/// Pure.
 
 #include <string>
 #include <string_view>

@@ -1,6 +1,7 @@
 #pragma once
 
-/// /status.json: what the page of the cluster shows of one node, and which nodes it is to ask. Pure.
+/// /status.json: what the page of the cluster shows of one node, and which nodes it is to ask.
+/// Pure.
 ///
 ///     {"node": {"id": 1, "version": "0.1.0", "boot": 3, "uptime_s": 12.5, "cores": 2, ...},
 ///      "shards": [{"shard": 0, "role": "leader", "leader": 1, "followers": [...]}, ...],

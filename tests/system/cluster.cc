@@ -53,7 +53,10 @@ std::uint64_t number(std::string_view text) {
 // --- nodes ---------------------------------------------------------------------------------------
 
 Cluster::Cluster(Setting setting) : setting_(std::move(setting)), servers_(setting_.nodes) {
-    for (std::size_t i = 0; i < setting_.nodes; ++i) ports_.push_back({next_port(), next_port()});
+    for (std::size_t i = 0; i < setting_.nodes; ++i) {
+        ports_.push_back({next_port(), next_port(), 0});
+        if (setting_.admin) ports_.back().admin = next_port();
+    }
 }
 
 std::string Cluster::directory(std::size_t node) const {
@@ -80,8 +83,9 @@ std::string Cluster::nodes_as_toml() const {
     std::string out;
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         out += fmt::format(
-            "[[cluster.nodes]]\nid = {}\nhost = \"{}\"\npeer_port = {}\nclient_port = {}\n", i + 1,
-            host(i), ports_[i].peer, ports_[i].client);
+            "[[cluster.nodes]]\nid = {}\nhost = \"{}\"\npeer_port = {}\nclient_port = {}\n"
+            "admin_port = {}\n",
+            i + 1, host(i), ports_[i].peer, ports_[i].client, ports_[i].admin);
     }
     return out;
 }
@@ -104,9 +108,9 @@ Args Cluster::arguments(std::size_t node) const {
         const std::string file = scratch_ / fmt::format("node{}.toml", node + 1);
         std::ofstream(file) << fmt::format(
             "[node]\nid = {0}\n[client]\nbind = \"{1}\"\nport = {2}\n"
-            "[peer]\nbind = \"{1}\"\nport = {3}\ninsecure = {4}\n{5}",
+            "[peer]\nbind = \"{1}\"\nport = {3}\ninsecure = {4}\n[admin]\nport = {5}\n{6}",
             node + 1, host(node), ports_[node].client, ports_[node].peer, !setting_.places.empty(),
-            nodes_as_toml());
+            ports_[node].admin, nodes_as_toml());
         args.insert(args.end(), {"--config", file});
     }
     args.insert(args.end(), setting_.more.begin(), setting_.more.end());

@@ -28,6 +28,7 @@ public:
         std::size_t nodes = 3;
         std::size_t shards = 4;
         bool by_flags = false;           ///< --peers, where a file has [[cluster.nodes]]
+        bool admin = false;              ///< with admin ports; not by flags
         Args more = {};                  ///< for each node
         std::vector<Place> places = {};  ///< of each node; none: all on loopback
     };
@@ -47,6 +48,7 @@ public:
     Address address(std::size_t node) const { return {host(node), ports_[node].client}; }
     std::uint16_t port(std::size_t node) const noexcept { return ports_[node].client; }
     std::uint16_t peer_port(std::size_t node) const noexcept { return ports_[node].peer; }
+    std::uint16_t admin_port(std::size_t node) const noexcept { return ports_[node].admin; }
     std::vector<Address> addresses() const;
     std::vector<std::uint16_t> client_ports() const;
     std::string directory(std::size_t node) const;
@@ -68,6 +70,7 @@ private:
     struct Ports {
         std::uint16_t client;
         std::uint16_t peer;
+        std::uint16_t admin;  ///< 0: it has none
     };
     std::string host(std::size_t node) const;
     Args arguments(std::size_t node) const;
