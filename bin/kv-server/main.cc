@@ -10,13 +10,16 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "bin/kv-server/cpus.h"
 #include "bin/kv-server/flags.h"
 #include "bin/kv-server/leak_check.h"
+#include "bin/kv-server/notify.h"
 #include "bin/kv-server/verify.h"
 #include "engine/node/node.h"
+#include "engine/node/pulse.h"
 #include "io/await.h"
 #include "io/cores.h"
 #include "proto/base/log.h"
@@ -87,6 +90,7 @@ public:
                                        static_cast<std::uint64_t>(getpid()));
         reactor_->spawn(serve());
         reactor_->spawn(watch_signals());
+        if (notifier_.wanted()) reactor_->spawn(show_life());
         cores_->run();
         return node_->failure() ? exit_failure : exit_code_;
     }
@@ -102,6 +106,7 @@ private:
         }
         announce(*started);
         started_ = true;
+        notifier_.tell("READY=1\nSTATUS=serving clients");
     }
 
     void announce(const StartReport& report) {
@@ -120,9 +125,31 @@ private:
 
     io::Task<void> stop() {
         log::info("stopping: finishing what is in flight");
+        notifier_.tell("STOPPING=1\nSTATUS=finishing what is in flight");
         co_await node_->stop();
+        if (pulse_) co_await pulse_->stop();
         log::info("stopped");
         reactor_->stop();
+    }
+
+    /// For systemd, as long as all cores turn: the start goes on, the watchdog is fed. A start may
+    /// take as long as there are data to load, or other nodes to wait for.
+    io::Task<void> show_life() {
+        constexpr Duration start_period = 5s;
+        const Duration watchdog = notifier_.watchdog();
+        pulse_.emplace(*reactor_);
+        pulse_->start();
+        while (true) {
+            const bool starting = !started_;
+            if (!pulse_->silent()) {
+                if (starting) notifier_.tell("EXTEND_TIMEOUT_USEC=30000000\nSTATUS=loading");
+                if (watchdog > Duration::zero()) notifier_.tell("WATCHDOG=1");
+            }
+            // Before they are ready, services are not watched.
+            Duration period = watchdog > Duration::zero() ? watchdog / 3 : 1h;
+            if (starting) period = std::min(period, start_period);
+            co_await io::SleepAwaiter(*reactor_, period);
+        }
     }
 
     io::Task<void> watch_signals() {
@@ -154,6 +181,8 @@ private:
     const Config config_;
     const std::vector<int> cpus_;
     const int signals_;
+    Notifier notifier_;
+    std::optional<Pulse> pulse_;  ///< for the notifier
     std::unique_ptr<io::Cores> cores_;
     io::Reactor* reactor_ = nullptr;  ///< the first core's: it serves signals, too
     std::unique_ptr<Node> node_;
