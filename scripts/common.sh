@@ -16,6 +16,8 @@ test_packages=(
     redis-tools redis-server python3-redis libhiredis-dev
     # Networks that the tests cut: tests/system/routed_network.h.
     iproute2
+    # promtool, for metrics and alerts, and a browser for the page of the cluster.
+    prometheus chromium
 )
 # Where npm does not come from Debian, neither does nodejs, and the two packages do not mix.
 command -v npm >/dev/null || test_packages+=(nodejs npm)
