@@ -109,6 +109,31 @@ TEST_F(Admin, OneConnectionTooManyIsClosedAndTheOthersStay) {
     EXPECT_TRUE(wait_for_text(*later, "ok\n"));
 }
 
+TEST_F(Admin, ACoreThatDoesNotTurnIsNoticedAndNobodyWaitsForIt) {
+    server.world.pause_core(SimServer::server_node, CoreId(1), 30s);
+    server.world.run_for(Pulse::silence_max + 2 * Pulse::period);
+    for (const std::string_view path : {"/livez", "/readyz", "/metrics", "/status.json"}) {
+        const auto client = connect();
+        client->send(get(path));
+        ASSERT_TRUE(client->wait_for(1, 1s)) << path;
+        EXPECT_TRUE(client->received().starts_with("HTTP/1.1 503 ")) << path;
+    }
+    server.world.run_for(30s);
+    const auto client = connect();
+    client->send(get("/livez"));
+    EXPECT_TRUE(wait_for_text(*client, "ok\n"));
+}
+
+TEST_F(Admin, WhoWaitsForACoreThatDoesNotTurnIsLetGo) {
+    server.world.pause_core(SimServer::server_node, CoreId(1), 30s);
+    const auto client = connect();
+    client->send(get("/metrics"));
+    EXPECT_TRUE(client->wait_end(AdminServer::patience + 1s));
+    EXPECT_EQ(client->received(), "");
+    server.world.run_for(30s);  // the answer comes home, and finds nobody
+    server.stop();
+}
+
 TEST_F(Admin, StopsWithRequestsUnderWay) {
     const auto client = connect();
     const auto half = connect();
