@@ -259,7 +259,8 @@ void Connection::read_here(const Request& request, std::uint64_t hash, KeyPlace 
     if (services_.replicas.has(shard)) {
         const Store& store = services_.replicas.store(shard);
         if (hash == 0) hash = store.hash(request.args[0]);
-        return answer_at_once([&](std::string& out) { answer_read(request, store, hash, out); });
+        return answer_at_once(request.verb,
+                              [&](std::string& out) { answer_read(request, store, hash, out); });
     }
     const std::uint64_t number = pipeline_.tail();
     Slot& slot = push(request);
