@@ -114,6 +114,8 @@ public:
     /// Hands leadership to `to`, a voter, once it has the whole log; given up after one election
     /// timeout. False: not the leader, or another transfer is under way.
     bool transfer(NodeId to, Instant now);
+    /// Leads, and has begun to hand that over: it proposes nothing meanwhile.
+    bool handing_over() const noexcept { return transfer_.has_value(); }
     /// The disk has not answered for an election timeout, or does again. While it does not, a
     /// leader sends no heartbeats and hands over, and nobody campaigns.
     void set_disk_stalled(bool stalled, Instant now);

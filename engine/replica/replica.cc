@@ -26,6 +26,7 @@ std::optional<Errc> Replica::make_room(std::size_t bytes, std::uint64_t now_ms) 
     if (entry_header_bytes + bytes > entry_bytes_limit_) return Errc::too_large;
     const bool full =
         !waiters_.empty() && batch_.size() + bytes > std::min(entry_bytes_max, entry_bytes_limit_);
+    if (paused()) return full ? std::optional(Errc::busy) : std::nullopt;
     if (const auto refusal = group_.refusal(batch_.size() + bytes)) return refusal;
     if (full) close_batch(now_ms);
     return std::nullopt;
@@ -51,11 +52,12 @@ std::optional<Errc> Replica::propose(Bytes encoded, Waiter waiter, std::uint64_t
 }
 
 void Replica::close_batch(std::uint64_t now_ms) {
-    if (waiters_.empty()) return;
-    // It led when they were taken.
-    if (!group_.ready() && !mutant(Mutant::m26_append_after_step_down)) {
+    if (waiters_.empty() || paused()) return;
+    // It led when they were taken, or was to.
+    const auto refusal = group_.refusal(batch_.size());
+    if (refusal && !mutant(Mutant::m26_append_after_step_down)) {
         batch_.resize(entry_header_bytes);
-        return drop(std::exchange(waiters_, {}), Errc::no_leader);
+        return drop(std::exchange(waiters_, {}), *refusal);
     }
     drop_voided();
     Proposed proposed;
@@ -82,15 +84,17 @@ std::size_t Replica::buffer_bytes() const noexcept {
 }
 
 ReadTurn Replica::queue_read(Waiter reader, std::uint64_t hash) {
-    if (!group_.ready()) return ReadTurn::never;
+    if (!group_.ready() && !awaits_leader()) return ReadTurn::never;
+    if (!group_.ready() || (!readers_.empty() && readers_.back().round == unasked)) {
+        readers_.push_back({taken_, hash, unasked, {}, reader});
+        return ReadTurn::later;
+    }
     if (mutant(Mutant::m28_local_read) && pending() == 0) return ReadTurn::now;
     if (group_.alone()) {
         readers_.push_back({taken_, hash, 0, {}, reader});
         return ReadTurn::later;
     }
-    const std::uint64_t round = group_.request_read();
-    if (round == 0) return ReadTurn::never;
-    readers_.push_back({taken_, hash, round, {}, reader});
+    readers_.push_back({taken_, hash, group_.request_read(), {}, reader});
     return ReadTurn::later;
 }
 
@@ -119,16 +123,58 @@ Result<std::size_t> Replica::apply_next() {
     return applied;
 }
 
-void Replica::role_changed() {
+bool Replica::leaderless() const noexcept {
+    const NodeId leader = group_.raft().leader();
+    const bool elsewhere = leader != NodeId() && leader != group_.raft().options().self;
+    return !group_.ready() && !elsewhere && !mutant(Mutant::m26_append_after_step_down);
+}
+
+void Replica::look_for_leader(Instant now) noexcept {
+    if (!leaderless()) {
+        leaderless_since_.reset();
+    } else if (!leaderless_since_) {
+        leaderless_since_ = now;
+    }
+    const Duration wait = leaderless_max * group_.raft().options().election_timeout;
+    gave_up_ = leaderless_since_ && now - *leaderless_since_ >= wait;
+}
+
+void Replica::role_changed(Instant now) {
+    look_for_leader(now);
     const Term leads = group_.ready() ? group_.raft().term() : Term();
     if (leads == leads_) return;
     leads_ = leads;
     if (group_.ready()) drop_voided();
+    for (Reader& reader : readers_) reader.round = unasked;
+}
+
+bool Replica::settle(std::uint64_t now_ms) {
+    const Index last = group_.raft().last().index;
+    close_batch(now_ms);
+    if (awaits_leader()) return false;
+    const bool asks = !readers_.empty() && readers_.back().round == unasked;
+    if (asks && group_.ready()) {
+        ask_readers();
+    } else if (asks) {
+        drop_readers();
+    }
+    return group_.raft().last().index != last || (asks && group_.ready());
+}
+
+/// All that are unasked, in one round.
+void Replica::ask_readers() {
+    const std::uint64_t round = group_.alone() ? 0 : group_.request_read();
+    for (Reader& reader : readers_) {
+        if (reader.round == unasked) reader.round = round;
+    }
+    if (group_.alone()) serve_readers();
+}
+
+void Replica::drop_readers() {
     std::vector<Waiter> readers;
     for (const Reader& reader : readers_) readers.push_back(reader.waiter);
     readers_.clear();
-    if (readers.empty() || handler_ == nullptr) return;
-    handler_->on_reads_dropped(*this, readers, Errc::no_leader);
+    if (handler_ != nullptr) handler_->on_reads_dropped(*this, readers, Errc::no_leader);
 }
 
 void Replica::replaced(LogPosition position, Store& store) {

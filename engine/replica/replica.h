@@ -3,6 +3,13 @@
 /// Replica: one shard on this node: its Raft group, its store, the batch of commands that is being
 /// gathered, and who waits for what. Owner core only; the ReplicaSet of the core is the only door
 /// to it.
+///
+/// Nobody is refused for an election. While the leadership of the group is being handed over, and
+/// while nobody is known to lead it, commands stay in the open batch and reads in their queue. Once
+/// this replica leads, both go on; once another one does, both are dropped, nothing of them having
+/// become of effect, and their clients are sent there. Bounds: one entry of commands; and
+/// `leaderless_max` election timeouts since the last leader was lost, from when on everything is
+/// refused at once.
 
 #include <deque>
 #include <optional>
@@ -63,6 +70,9 @@ class Replica final : private consensus::StateMachine {
 public:
     /// An entry is closed before it passes this size; a larger command gets an entry of its own.
     static constexpr std::size_t entry_bytes_max = std::size_t{1} << 20;
+    /// An election takes up to two election timeouts from the last sign of a leader; now and then
+    /// the first one elects nobody.
+    static constexpr int leaderless_max = 4;
 
     /// `entry_bytes_limit`: what the log can hold in one piece.
     Replica(consensus::RaftOptions options, consensus::LogStore& log, consensus::GroupOwner& owner,
@@ -97,8 +107,14 @@ public:
         }
         return queue_read(reader, hash);
     }
-    /// Closes the open batch into one entry. At the end of a turn.
+    /// Closes the open batch into one entry. At the end of a turn; nothing while it is paused().
     void close_batch(std::uint64_t now_ms);
+    /// Commands or reads wait for a leader, or for what settle() does for them.
+    bool waits() const noexcept {
+        return has_open_batch() || (!readers_.empty() && readers_.back().round == unasked);
+    }
+    /// Has what waits go on, or drops it. Behind Group::flush(). True: the group has effects again.
+    bool settle(std::uint64_t now_ms);
     bool has_open_batch() const noexcept { return !waiters_.empty(); }
     /// Commands that were taken, not yet applied, and may still be.
     std::uint64_t pending() const noexcept { return taken_ - done_; }
@@ -115,8 +131,10 @@ public:
     std::uint64_t dropped() const noexcept { return dropped_; }
     /// Rounds of reads up to `ready.round` are confirmed.
     void reads_confirmed(const consensus::ReadReady& ready);
-    /// The role has changed: reads that were begun as leader are given up.
-    void role_changed();
+    /// Counts how long no leader is known. At every tick, and when the role has changed.
+    void look_for_leader(Instant now) noexcept;
+    /// Reads that were begun as leader begin anew.
+    void role_changed(Instant now);
     /// The store of a snapshot of `position` takes the place of what is stored. `store` is emptied.
     void replaced(LogPosition position, Store& store);
 
@@ -128,12 +146,18 @@ public:
     bool reclaim(std::size_t entries_max) noexcept { return store_.reclaim(entries_max); }
 
 private:
+    /// Nothing is proposed now, but will be or not within a bounded time.
+    bool paused() const noexcept { return awaits_leader() || group_.raft().handing_over(); }
+    bool leaderless() const noexcept;
+    bool awaits_leader() const noexcept { return !gave_up_ && leaderless(); }
     std::optional<Errc> make_room(std::size_t bytes, std::uint64_t now_ms);
     void took(Waiter waiter);
     ReadTurn queue_read(Waiter reader, std::uint64_t hash);
     void drop_overtaken(LogPosition applied);
     void drop_voided();
     void drop(std::vector<Waiter> waiters, Errc reason);
+    void ask_readers();
+    void drop_readers();
     void keep_waiters(std::vector<Waiter> waiters);
     Status apply(const Entry& entry) noexcept override;
     Status apply_commands(Bytes payload, bool own) noexcept;
@@ -155,7 +179,7 @@ private:
     struct Reader {
         std::uint64_t behind = 0;  ///< number of the command that it waits for
         std::uint64_t hash = 0;
-        std::uint64_t round = 0;  ///< of reads, to be confirmed; 0: it was, for `index`
+        std::uint64_t round = 0;  ///< of reads, to be confirmed, or unasked; 0: it was, for `index`
         Index index;              ///< to be applied before
         Waiter waiter;
     };
@@ -172,8 +196,11 @@ private:
     };
     std::vector<Previous> previous_;  ///< which of applied_ return a value, of previous_values_
     std::string previous_values_;
-    std::deque<Reader> readers_;  ///< by `behind`, and by `round`
-    Term leads_;                  ///< the term in which this replica leads; 0: it does not
+    std::deque<Reader> readers_;                          ///< by `behind`, and by `round`
+    static constexpr std::uint64_t unasked = UINT64_MAX;  ///< behind all rounds
+    Term leads_;  ///< the term in which this replica leads; 0: it does not
+    std::optional<Instant> leaderless_since_;
+    bool gave_up_ = false;  ///< it has been so for too long
     std::vector<Waiter> readable_;
     std::uint64_t taken_ = 0;  ///< commands proposed here, ever
     std::uint64_t done_ = 0;   ///< of those, applied or dropped

@@ -222,6 +222,7 @@ void ReplicaSet::flush_groups() {
         Replica& replica = *touched_[i];
         replica.touched = false;
         replica.group().flush(reactor_.now());
+        if (replica.waits() && replica.settle(now_ms())) touch(replica);
         note_committed(replica);
     }
     touched_.clear();

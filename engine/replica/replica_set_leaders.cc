@@ -20,6 +20,7 @@ void ReplicaSet::tick() {
     look_at_leaders();
     for (Replica* const replica : own_) {
         replica->group().tick(reactor_.now());
+        replica->look_for_leader(reactor_.now());
         touch(*replica);
     }
 }
@@ -127,7 +128,7 @@ io::Task<void> ReplicaSet::hand_over_all() {
 
 void ReplicaSet::on_role_changed(GroupId group) noexcept {
     Replica& replica = replica_of(group);
-    replica.role_changed();
+    replica.role_changed(reactor_.now());
     progress_.set();
     ShardId shard;
     if (!placement_.shard_of(group, shard)) return;

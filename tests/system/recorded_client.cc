@@ -169,8 +169,21 @@ RecordedClient::Link* RecordedClient::link_to_node() {
     }
     Wire wire(plan_.nodes[at_], plan_.timeout);
     if (!wire.connected()) return nullptr;
-    return &links_.emplace(at_, Link{std::move(wire), client::ReplyReader(plan_.mode)})
-                .first->second;
+    Link link{std::move(wire), client::ReplyReader(plan_.mode)};
+    if (plan_.mode == Mode::resp && plan_.follows && !greet(link)) return nullptr;
+    return &links_.emplace(at_, std::move(link)).first->second;
+}
+
+/// Who says READWRITE knows that it may be sent elsewhere.
+bool RecordedClient::greet(Link& link) {
+    const auto deadline = Clock::now() + plan_.timeout;
+    if (!link.wire.send(encode({"READWRITE"}))) return false;
+    std::string received;
+    while (!received.ends_with('\n')) {
+        if (!link.wire.wait_until(deadline) || !link.wire.receive_some(received)) return false;
+    }
+    if (received != "+OK\r\n") complaint_ = fmt::format("READWRITE: {:?}", received);
+    return true;
 }
 
 std::string RecordedClient::encode(const std::vector<std::string>& words) {

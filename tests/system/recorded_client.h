@@ -24,6 +24,8 @@ public:
         std::uint32_t number = 0;  ///< in the history
         client::Mode mode = client::Mode::resp;
         std::vector<Address> nodes;
+        /// In RESP: knows Redis clusters, and says so; otherwise nodes ask the leader in its place.
+        bool follows = true;
         std::size_t keys = 64;
         /// What a node has not answered by then has an unknown outcome.
         std::chrono::milliseconds timeout{1'000};
@@ -72,6 +74,7 @@ private:
     void ask(Request request);
     End attempt(const Request& request);
     Link* link_to_node();
+    bool greet(Link& link);
     std::string encode(const std::vector<std::string>& words);
     Operation operation_of(const Request& request) const;
     End judge(const Request& request, std::size_t operation, const client::Reply& reply);

@@ -30,12 +30,13 @@ std::uint64_t chosen_seed(std::string_view test) {
     return seed;
 }
 
-RecordedLoad::RecordedLoad(const Cluster& cluster, std::uint64_t seed) {
+RecordedLoad::RecordedLoad(const Cluster& cluster, std::uint64_t seed, Resp resp) {
     for (std::uint32_t i = 0; i < clients; ++i) {
         clients_.push_back(std::make_unique<RecordedClient>(
             RecordedClient::Plan{.number = i,
                                  .mode = modes[i % std::size(modes)],
                                  .nodes = cluster.addresses(),
+                                 .follows = resp == Resp::follows || i % 2 == 0,
                                  .timeout = request_timeout()},
             seed));
     }

@@ -21,8 +21,12 @@ class RecordedLoad {
 public:
     static constexpr std::size_t clients = 18;  ///< six of each protocol
 
+    enum class Resp : std::uint8_t {
+        follows,  ///< all go where they are sent
+        mixed,    ///< half of them take the cluster for one server
+    };
     /// The threads begin at once, in the network of the caller.
-    RecordedLoad(const Cluster& cluster, std::uint64_t seed);
+    RecordedLoad(const Cluster& cluster, std::uint64_t seed, Resp resp = Resp::mixed);
     RecordedLoad(const RecordedLoad&) = delete;
     ~RecordedLoad() { stop(); }
 

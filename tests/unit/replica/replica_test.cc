@@ -66,7 +66,7 @@ struct Fixture {
         EXPECT_TRUE(replica.group().start({{member}}, Instant()).has_value());
         persist_all();
         EXPECT_TRUE(replica.group().ready());
-        replica.role_changed();
+        replica.role_changed(Instant());
         log.steps.clear();
     }
     static consensus::RaftOptions options() {
