@@ -29,7 +29,7 @@ namespace kv {
 namespace {
 
 /// How often a request is begun again where it is said to belong.
-constexpr std::uint8_t tries_max = 3;
+constexpr std::uint8_t tries_max = 6;
 
 bool writes(const Slot& slot) noexcept {
     return command_class(slot.verb) == CommandClass::write;
@@ -112,6 +112,7 @@ void Connection::hold(Slot& slot) noexcept {
 void Connection::begin_kept(std::uint64_t number, NodeId leader) {
     Slot& slot = pipeline_.at(number);
     slot.state = writes(slot) ? Slot::State::writing : Slot::State::reading;
+    slot.away = leader != NodeId();
     const auto refusal = leader == NodeId() ? begin_here(number) : begin_away(number, leader);
     if (refusal) refuse_kept(pipeline_.at(number), *refusal);
 }
@@ -223,7 +224,10 @@ void Connection::refuse_kept(Slot& slot, Refused refusal) {
         const bool led = refusal.reason == Errc::not_leader;
         services_.forwarder.note_leader(slot.shard, led ? refusal.leader : NodeId());
     }
-    if (refusal.reason == Errc::not_leader && slot.plain && slot.tries < tries_max) {
+    // Whom this node took for the leader may be gone. Its own replica hears of the next one.
+    const bool lost = refusal.reason == Errc::no_leader && slot.away;
+    const bool again = refusal.reason == Errc::not_leader || lost;
+    if (again && slot.plain && slot.tries < tries_max) {
         ++slot.tries;
         slot.refusal = refusal;
         slot.parts_left = 0;

@@ -125,8 +125,14 @@ Result<std::size_t> Replica::apply_next() {
 
 bool Replica::leaderless() const noexcept {
     const NodeId leader = group_.raft().leader();
-    const bool elsewhere = leader != NodeId() && leader != group_.raft().options().self;
+    const bool elsewhere =
+        leader != NodeId() && leader != lost_leader_ && leader != group_.raft().options().self;
     return !group_.ready() && !elsewhere && !mutant(Mutant::m26_append_after_step_down);
+}
+
+void Replica::disconnected(NodeId peer) noexcept {
+    group_.disconnected(peer);
+    if (peer == group_.raft().leader()) lost_leader_ = peer;
 }
 
 void Replica::look_for_leader(Instant now) noexcept {

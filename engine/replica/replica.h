@@ -131,6 +131,11 @@ public:
     std::uint64_t dropped() const noexcept { return dropped_; }
     /// Rounds of reads up to `ready.round` are confirmed.
     void reads_confirmed(const consensus::ReadReady& ready);
+    /// The connection to `peer` was lost. If it leads, it is not known to until it is heard again.
+    void disconnected(NodeId peer) noexcept;
+    void heard(NodeId from) noexcept {
+        if (from == lost_leader_) lost_leader_ = {};
+    }
     /// Counts how long no leader is known. At every tick, and when the role has changed.
     void look_for_leader(Instant now) noexcept;
     /// Reads that were begun as leader begin anew.
@@ -179,7 +184,7 @@ private:
     struct Reader {
         std::uint64_t behind = 0;  ///< number of the command that it waits for
         std::uint64_t hash = 0;
-        std::uint64_t round = 0;  ///< of reads, to be confirmed, or unasked; 0: it was, for `index`
+        std::uint64_t round = 0;  ///< of reads, to be confirmed; 0: it was, for `index`
         Index index;              ///< to be applied before
         Waiter waiter;
     };
@@ -197,8 +202,9 @@ private:
     std::vector<Previous> previous_;  ///< which of applied_ return a value, of previous_values_
     std::string previous_values_;
     std::deque<Reader> readers_;                          ///< by `behind`, and by `round`
-    static constexpr std::uint64_t unasked = UINT64_MAX;  ///< behind all rounds
-    Term leads_;  ///< the term in which this replica leads; 0: it does not
+    static constexpr std::uint64_t unasked = UINT64_MAX;  ///< a Reader's round: behind all others
+    Term leads_;          ///< the term in which this replica leads; 0: it does not
+    NodeId lost_leader_;  ///< 0: none
     std::optional<Instant> leaderless_since_;
     bool gave_up_ = false;  ///< it has been so for too long
     std::vector<Waiter> readable_;

@@ -203,6 +203,7 @@ void ReplicaSet::step(const Message& message) {
     if (failed_ || !placement_.shard_of(message.group, shard) || !has(shard)) return;
     Replica& replica = mutable_replica(shard);
     round_trips_.on_received(message, reactor_.now());
+    replica.heard(message.from);
     replica.group().step(message, reactor_.now());
     touch(replica);
     note_committed(replica);
@@ -210,7 +211,7 @@ void ReplicaSet::step(const Message& message) {
 
 void ReplicaSet::disconnected(NodeId peer) {
     for (Replica* const replica : own_) {
-        replica->group().disconnected(peer);
+        replica->disconnected(peer);
         touch(*replica);
     }
     reactor_.want_turn();  // it may be told at the very end of one

@@ -110,7 +110,10 @@ void FakeCluster::connect_forwarders() {
 }
 
 void FakeCluster::disconnect(NodeId node) {
-    for (const auto& part : parts_) part->server->forwarder.disconnected(node);
+    for (const auto& part : parts_) {
+        part->server->replicas.disconnected(node);
+        part->server->forwarder.disconnected(node);
+    }
     run_for(5ms);
 }
 

@@ -179,20 +179,40 @@ TEST_F(Routes, WhoIsSentFromNodeToNodeGivesUp) {
         // Also by a node that nobody has ever heard of.
         answer(times - 1, refused(Errc::not_leader, NodeId(times % 2 == 0 ? 3 : 77)));
     }
-    EXPECT_EQ(times, 4u);
+    EXPECT_EQ(times, 7u);
     EXPECT_EQ(client->take(), down);
 }
 
-TEST_F(Routes, ALostConnectionMakesWritesUnknownAndReadsFail) {
+TEST_F(Routes, ALostConnectionMakesWritesUnknownAndReadsAreAskedAgain) {
     send(set("1") + line("GET bar") + line("GET foo"));
-    EXPECT_EQ(asked().size(), 2u);
+    EXPECT_EQ(asked(), (Asked{"3 1", "3"}));
     here.disconnect(NodeId(2));
     EXPECT_EQ(client->received(), "");
     here.disconnect(NodeId(3));
-    EXPECT_EQ(client->take(), std::string(unknown) + std::string(down) + "$-1\r\n");
-    answer(0, applied());  // too late
-    EXPECT_EQ(client->received(), "");
+    EXPECT_EQ(client->take(), unknown);
     EXPECT_EQ(asked(), Asked{});
+    answer(0, applied());  // too late
+    here.run_for(100ms);   // node 3 is heard again
+    EXPECT_EQ(client->received(), "");
+    EXPECT_EQ(asked(), Asked{"3"});
+    ForwardReply read;
+    read.found = true;
+    read.content = "2";
+    answer(2, read);
+    EXPECT_EQ(client->take(), "$1\r\n2\r\n$-1\r\n");
+}
+
+/// Whoever leads next may be lost, too.
+TEST_F(Routes, AReadIsNotAskedAgainForEver) {
+    send(line("GET bar"));
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_EQ(client->received(), "");
+        EXPECT_EQ(asked(), Asked{"3"});
+        here.disconnect(NodeId(3));
+        here.run_for(100ms);
+    }
+    EXPECT_EQ(asked(), Asked{});
+    EXPECT_EQ(client->take(), down);
 }
 
 /// Requests on two connections between the nodes could overtake each other.

@@ -1,5 +1,5 @@
-/// While leadership is handed over, and while nobody is known to lead, nobody is refused: what comes
-/// waits for the next leader, within bounds, and then goes on here or is sent there.
+/// While leadership is handed over, and while nobody is known to lead, nobody is refused: what
+/// comes waits for the next leader, within bounds, and then goes on here or is sent there.
 
 #include "tests/unit/replica/one_of_three.h"
 
@@ -125,6 +125,24 @@ TEST_F(Leaderless, NobodyWaitsLongerThanAnElectionMayTake) {
     elect();
     acknowledge();
     EXPECT_EQ(propose(5), std::nullopt);
+}
+
+TEST_F(Leaderless, ALeaderWhoseConnectionIsLostIsNotKnownToLead) {
+    lead();
+    depose(raft().last());
+    EXPECT_EQ(propose(1), Errc::no_leader);
+    replica.disconnected(NodeId(3));
+    EXPECT_EQ(propose(1), Errc::no_leader);
+    replica.disconnected(other);
+    EXPECT_EQ(propose(2), std::nullopt);
+    EXPECT_EQ(read(3), ReadTurn::later);
+    tick();
+    EXPECT_TRUE(answers.dropped.empty());
+    replica.heard(other);
+    tick();
+    EXPECT_EQ(answers.dropped, (Dropped{{2, Errc::no_leader}}));
+    EXPECT_EQ(answers.reads_dropped, (Dropped{{3, Errc::no_leader}}));
+    EXPECT_EQ(propose(4), Errc::no_leader);
 }
 
 TEST_F(Leaderless, OneEntryOfCommandsWaitsAndNoMore) {
