@@ -149,6 +149,7 @@ CoreFacts Server::core_facts() {
         shard.ready = group.ready();
         shard.role = group.raft().role();
         shard.leader = group.raft().leader();
+        shard.led_last = replicas.led_last(ShardId(i));
         shard.term = group.raft().term();
         shard.commit = group.raft().commit();
         shard.applied = group.applied();

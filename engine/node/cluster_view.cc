@@ -123,6 +123,16 @@ ShardMap make_shard_map(NodeId self, const Configuration& configuration, const P
     return map;
 }
 
+void name_latest_leaders(ShardMap& map, std::span<const CoreFacts> cores) {
+    for (const CoreFacts& core : cores) {
+        for (const ShardFacts& facts : core.shards) {
+            ShardMap::Shard& shard = map.shards[facts.shard.value()];
+            if (shard.leader != NodeId() || map.find(facts.led_last) == nullptr) continue;
+            shard.leader = facts.led_last;
+        }
+    }
+}
+
 std::string cluster_node_name(const Member& member) {
     return fmt::format("{:016x}{:016x}{:08x}", member.store.high, member.store.low,
                        static_cast<std::uint32_t>(member.node.value()));

@@ -55,18 +55,21 @@ io::Task<void> Connection::run_cluster_job(const Job& job, std::string& out) {
     const std::vector<CoreFacts> cores = co_await gather_facts();
     const ReplicaSet& replicas = services_.replicas;
     const Configuration& members = replicas.configuration();
-    const ShardMap map = make_shard_map(replicas.self(), members, replicas.placement(), cores);
+    ShardMap map = make_shard_map(replicas.self(), members, replicas.placement(), cores);
     switch (job.verb) {
         case Verb::cluster_info: co_return reply.verbatim(render_cluster_info(map));
         case Verb::cluster_nodes:
             session_.note_topology();
+            name_latest_leaders(map, cores);
             co_return reply.verbatim(render_cluster_nodes(map, members));
         case Verb::cluster_slots:
             session_.note_topology();
+            name_latest_leaders(map, cores);
             co_return reply.compose(
                 [&](resp::Writer& writer) { write_cluster_slots(map, members, writer); });
         case Verb::cluster_shards:
             session_.note_topology();
+            name_latest_leaders(map, cores);
             co_return reply.compose(
                 [&](resp::Writer& writer) { write_cluster_shards(map, members, writer); });
         case Verb::cluster_myid:

@@ -42,7 +42,8 @@ struct ShardFacts {
     ShardId shard;
     bool ready = false;
     consensus::Role role = consensus::Role::follower;
-    NodeId leader;  ///< as far as this node knows; 0: nobody
+    NodeId leader;    ///< as far as this node knows; 0: nobody
+    NodeId led_last;  ///< the newest leader that was known; 0: none since the start
     Term term;
     Index commit;
     Index applied;

@@ -183,6 +183,8 @@ public:
     std::uint64_t leader_changes(ShardId shard) const noexcept {
         return leads_[shard.value()].leader_changes;
     }
+    /// The newest leader that was known; 0: none since the start.
+    NodeId led_last(ShardId shard) const noexcept { return leads_[shard.value()].leader; }
     /// How often another node contradicted what is committed here.
     std::uint64_t contradictions() const noexcept { return contradictions_; }
     /// Keys of all shards of this core.

@@ -28,13 +28,17 @@ ShardFacts facts_of(std::uint16_t shard, std::uint64_t leader) {
 }
 
 /// Four shards, as two cores of node 1 know them: it leads 0, node 2 leads 1 and 2, nobody 3.
-ShardMap example(bool connected = true) {
+std::vector<CoreFacts> example_cores(bool connected) {
     std::vector<CoreFacts> cores(2);
     cores[0].shards = {facts_of(0, 1), facts_of(2, 2)};
     cores[0].shards[0].followers = {{NodeId(2), Index(60), true}};
     cores[1].shards = {facts_of(1, 2), facts_of(3, 0)};
     cores[1].peers = {{NodeId(2), "10.0.0.2:6380", connected}};
-    return make_shard_map(NodeId(1), two_nodes(), Placement(4, 2), cores);
+    return cores;
+}
+
+ShardMap example(bool connected = true) {
+    return make_shard_map(NodeId(1), two_nodes(), Placement(4, 2), example_cores(connected));
 }
 
 template <typename Write>
@@ -70,6 +74,23 @@ TEST(ClusterView, AShardWithoutALeaderIsInNoRangeAndTheClusterIsNotWell) {
     ShardMap map = example();
     map.shards[3].leader = NodeId(1);
     EXPECT_TRUE(render_cluster_info(map).starts_with("cluster_state:ok\r\n"));
+}
+
+TEST(ClusterView, AShardThatNobodyLeadsStaysWithWhoDidLast) {
+    std::vector<CoreFacts> cores = example_cores(true);
+    ShardMap map = example();
+    name_latest_leaders(map, cores);
+    EXPECT_EQ(map, example()) << "nobody is known to have led shard 3";
+    cores[1].shards[1].led_last = NodeId(9);
+    name_latest_leaders(map, cores);
+    EXPECT_EQ(map, example()) << "node 9 does not belong to the cluster";
+    cores[1].shards[1].led_last = NodeId(1);
+    cores[0].shards[0].led_last = NodeId(2);  // shard 0 has a leader
+    name_latest_leaders(map, cores);
+    EXPECT_EQ(map.shards[3].leader, NodeId(1));
+    EXPECT_EQ(map.shards[0].leader, NodeId(1));
+    const std::string nodes = render_cluster_nodes(map, two_nodes());
+    EXPECT_NE(nodes.find(" connected 0-4095 12288-16383\n"), nodes.npos) << nodes;
 }
 
 TEST(ClusterView, NodesAreLinesWithTheRangesThatTheyLead) {
