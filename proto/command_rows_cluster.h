@@ -8,6 +8,11 @@
 
 namespace kv::detail {
 
+inline constexpr std::string_view members_reason =
+    "not supported: members do not come and go this way";
+inline constexpr std::string_view slots_reason =
+    "not supported: nodes share out slots by themselves, CLUSTER TRANSFER moves a leader";
+
 inline constexpr CommandRow cluster_rows[] = {
     {.name = "cluster",
      .kind = CommandClass::container,
@@ -141,6 +146,51 @@ inline constexpr CommandRow cluster_rows[] = {
      .group = "cluster",
      .summary = "Have another node lead a shard; to be asked of the one that leads it",
      .arguments = "shard:integer node:integer"},
+    // What redis-cli --cluster and operators of Redis send.
+    {.name = "cluster|meet", .kind = CommandClass::refused, .arity = -4, .reason = members_reason},
+    {.name = "cluster|forget", .kind = CommandClass::refused, .arity = 3, .reason = members_reason},
+    {.name = "cluster|replicate",
+     .kind = CommandClass::refused,
+     .arity = 3,
+     .reason = members_reason},
+    {.name = "cluster|failover",
+     .kind = CommandClass::refused,
+     .arity = -2,
+     .reason = slots_reason},
+    {.name = "cluster|reset", .kind = CommandClass::refused, .arity = -2, .reason = slots_reason},
+    {.name = "cluster|addslots",
+     .kind = CommandClass::refused,
+     .arity = -3,
+     .reason = slots_reason},
+    {.name = "cluster|addslotsrange",
+     .kind = CommandClass::refused,
+     .arity = -4,
+     .reason = slots_reason},
+    {.name = "cluster|delslots",
+     .kind = CommandClass::refused,
+     .arity = -3,
+     .reason = slots_reason},
+    {.name = "cluster|delslotsrange",
+     .kind = CommandClass::refused,
+     .arity = -4,
+     .reason = slots_reason},
+    {.name = "cluster|flushslots",
+     .kind = CommandClass::refused,
+     .arity = 2,
+     .reason = slots_reason},
+    {.name = "cluster|setslot", .kind = CommandClass::refused, .arity = -4, .reason = slots_reason},
+    {.name = "cluster|set-config-epoch",
+     .kind = CommandClass::refused,
+     .arity = 3,
+     .reason = slots_reason},
+    {.name = "cluster|bumpepoch",
+     .kind = CommandClass::refused,
+     .arity = 2,
+     .reason = slots_reason},
+    {.name = "cluster|saveconfig",
+     .kind = CommandClass::refused,
+     .arity = 2,
+     .reason = slots_reason},
 };
 
 }  // namespace kv::detail
