@@ -22,11 +22,7 @@ constexpr Duration transfer_look_period = 5ms;
 
 constexpr std::string_view alone_reason = "This instance has cluster support disabled";
 
-std::optional<SlotId> parse_slot(std::string_view word) {
-    const auto number = parse_integer(word);
-    if (!number || *number < 0 || *number > 16383) return std::nullopt;
-    return SlotId(static_cast<std::uint16_t>(*number));
-}
+constexpr std::int64_t slot_last = 16383;
 
 /// What a cluster of one node answers, too: it is no Redis cluster, but our own clients ask it.
 bool is_for_any_cluster(Verb verb) noexcept {
@@ -86,30 +82,33 @@ io::Task<void> Connection::run_cluster_job(const Job& job, std::string& out) {
 /// What this node has of one slot, whoever leads it, as Redis counts it.
 io::Task<void> Connection::list_slot(const Job& job, std::string& out) {
     ReplyWriter reply(job.protocol, job.request_id, out);
-    const auto slot = parse_slot(job.args[0]);
-    if (!slot) co_return reply.error(Errc::syntax, "Invalid or out of range slot");
-    std::uint64_t wanted = UINT64_MAX;
     const bool lists = job.verb == Verb::cluster_getkeysinslot;
-    if (lists) {
-        const auto count = parse_integer(job.args[1]);
-        if (!count || *count < 0) {
-            co_return reply.error(Errc::syntax, "Invalid slot or number of keys");
-        }
-        wanted = std::min<std::uint64_t>(static_cast<std::uint64_t>(*count),
-                                         services_.config.limits.keys_reply_max);
+    const auto number = parse_integer(job.args[0]);
+    const auto most = lists ? parse_integer(job.args[1]) : 0;
+    if (!number || !most) co_return reply.error(Errc::not_integer);
+    if (*number < 0 || *number > slot_last || *most < 0) {
+        co_return reply.error(Errc::syntax,
+                              lists ? "Invalid slot or number of keys" : "Invalid slot");
     }
-    const ShardId shard = services_.replicas.placement().shard_of(*slot);
+    const SlotId slot(static_cast<std::uint16_t>(*number));
+    const std::uint64_t wanted = std::min<std::uint64_t>(static_cast<std::uint64_t>(*most),
+                                                         services_.config.limits.keys_reply_max);
+    const ShardId shard = services_.replicas.placement().shard_of(slot);
     const CoreId core = services_.replicas.placement().core_of(shard);
+    const std::size_t bytes_max = services_.config.limits.reply_bytes_max;
     std::vector<std::string> found;
+    std::size_t bytes = 0;
     std::int64_t count = 0;
     Cursor cursor(0);
     auto slice = [&](io::Reactor&) {
         const Store& store = services_.on(core).replicas.store(shard);
         for (int i = 0; i < slot_segments_per_turn; ++i) {
             cursor = store.scan(cursor, [&](std::string_view key, std::string_view, Revision) {
-                if (slot_of(key) != *slot) return;
+                if (slot_of(key) != slot) return;
                 ++count;
-                if (lists && found.size() < wanted) found.emplace_back(key);
+                if (!lists || found.size() >= wanted || bytes > bytes_max) return;
+                found.emplace_back(key);
+                bytes += key.size();
             });
             if (cursor == Cursor(0)) break;
         }
@@ -117,8 +116,12 @@ io::Task<void> Connection::list_slot(const Job& job, std::string& out) {
     do {
         co_await io::call_on(services_.reactor, core, slice);
         co_await io::NextTurn(services_.reactor);
-    } while (cursor != Cursor(0) && !(lists && found.size() >= wanted));
+    } while (cursor != Cursor(0) && !(lists && found.size() >= wanted) && bytes <= bytes_max &&
+             !closed_);
     if (!lists) co_return reply.integer(count);
+    if (bytes > bytes_max) {
+        co_return refuse_long_reply("CLUSTER GETKEYSINSLOT", bytes_max, reply);
+    }
     const std::vector<std::string_view> keys(found.begin(), found.end());
     reply.strings(keys);
 }
