@@ -1,5 +1,5 @@
-"""What the scripts of this folder share: each takes the port of an empty server on 127.0.0.1, says
-what is wrong, and exits with 1 if anything is."""
+"""What the scripts of this folder share: each takes the port of an empty server on 127.0.0.1, or
+those of an empty cluster, says what is wrong, and exits with 1 if anything is."""
 
 import sys
 
@@ -24,6 +24,15 @@ class Checks:
     def end(self):
         print(f"{self.count} checks, {self.failed} failed")
         sys.exit(1 if self.failed or not self.count else 0)
+
+
+def cluster():
+    """(the ports of the nodes, that of one which may be killed, its process)"""
+    words = sys.argv[1:]
+    if len(words) != 5 or not all(word.isdigit() for word in words):
+        sys.exit(f"usage: {sys.argv[0]} PORT PORT PORT VICTIM'S-PORT VICTIM'S-PID")
+    *ports, victim, process = map(int, words)
+    return ports, victim, process
 
 
 def port():

@@ -2,12 +2,13 @@
 """Sends the same commands to this server and to Redis 7.0, and compares the replies byte by byte.
 
     tests/differential/differential.py --ours PORT --redis PORT [--seed N] [--commands N]
-                                       [--verbs FILE] [--same]
+                                       [--verbs FILE] [--same] [--cluster]
 
 What may differ is in rules.py; each rule must be needed at least once. Prints the seed, the first
 difference and the commands that led to it. --same: both ports are Redis, to test the test: only
-the rules about what differs from run to run may be needed. Exit code 0: nothing differs, 1:
-something does, 2: usage, or a server is not there.
+the rules about what differs from run to run may be needed. --cluster: both are nodes of a cluster
+that have all slots, and that send clients on (on_follower = "redirect"). Exit code 0: nothing
+differs, 1: something does, 2: usage, or a server is not there.
 """
 
 import argparse
@@ -48,23 +49,25 @@ def line_of(command):
     return text + ("   (inline)" if command.data[:1] != b"*" else "")
 
 
-def read_verbs(path):
+def read_verbs(path, cluster):
     """(verbs to send, all verbs)"""
+    unsent = {"own", "alone", "later"} | (set() if cluster else {"cluster"})
     sent, every = [], []
     for line in path.read_text().splitlines():
         words = line.split("#")[0].split()
         if not words:
             continue
         every.append(words[0])
-        if not {"own", "alone", "later"} & set(words[1:]):
+        if not unsent & set(words[1:]):
             sent.append(words[0])
     return sent, every
 
 
 class Differences:
-    def __init__(self, seed, same):
+    def __init__(self, seed, same, cluster):
         self.seed = seed
         self.same = same
+        self.cluster = cluster
         self.kinds = {}  # (verb, error or kind of our reply, of Redis's) -> count
 
     def compare(self, command, ours, redis, before):
@@ -74,6 +77,8 @@ class Differences:
         if command.words:
             for rule in rules.RULES:
                 if self.same and rule.name not in rules.VARIABLE:
+                    continue
+                if rule.cluster and not self.cluster:
                     continue
                 if rule.when(command.words) and rule.accepts(command.words, ours, redis):
                     rule.used += 1
@@ -267,7 +272,7 @@ def check_verbs(arguments, every):
     return complaints
 
 
-def check_rules(verbs):
+def check_rules(verbs, cluster):
     complaints = []
     documented = rules.documented(DOCUMENT.read_text())
     named = [rule.name for rule in rules.RULES] + list(rules.PROTOCOL_RULES)
@@ -275,6 +280,8 @@ def check_rules(verbs):
     complaints += [f"{DOCUMENT.name} has {name}, which is no rule" for name in documented
                    if name not in named]
     for rule in rules.RULES:
+        if rule.cluster != cluster:
+            continue  # needed with the other kind of server
         usable = not rule.verbs or any(verb in verbs for verb in rule.verbs)
         if usable and rule.used == 0:
             complaints.append(f"the rule {rule.name} was never needed: the difference is gone, or "
@@ -293,9 +300,10 @@ def main():
                         default=int(os.environ.get("KV_DIFFERENTIAL_COMMANDS", "100000")))
     parser.add_argument("--verbs", type=pathlib.Path, default=HERE / "verbs.txt")
     parser.add_argument("--same", action="store_true")
+    parser.add_argument("--cluster", action="store_true")
     arguments = parser.parse_args()
-    verbs, every = read_verbs(arguments.verbs)
-    differences = Differences(arguments.seed, arguments.same)
+    verbs, every = read_verbs(arguments.verbs, arguments.cluster)
+    differences = Differences(arguments.seed, arguments.same, arguments.cluster)
     started = time.monotonic()
     complaints = []
     try:
@@ -307,7 +315,7 @@ def main():
         print(f"seed {arguments.seed}: {broken}")
         sys.exit(2 if isinstance(broken, ConnectionRefusedError) else 1)
     if not arguments.same:
-        complaints += check_rules(verbs)
+        complaints += check_rules(verbs, arguments.cluster)
     seconds = time.monotonic() - started
     for complaint in complaints:
         print(complaint)

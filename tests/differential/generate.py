@@ -81,6 +81,12 @@ class Generator:
             return self.dice.choice(NUMBERS)
         return b"%d" % self.dice.randrange(-100, 100)
 
+    def slot(self):
+        """Mostly those of a, b, c and key."""
+        if self.dice.random() < 0.6:
+            return self.dice.choice((b"15495", b"3300", b"7365", b"12539"))
+        return self.dice.choice((b"0", b"16383", b"16384", b"-1", b"x", b"", b" 1", b"1.5"))
+
     def some(self, make, most=4):
         return [make() for _ in range(self.dice.randrange(1, most + 1))]
 
@@ -225,9 +231,23 @@ class Generator:
                                              [b"a", b"b", b"c"]))
 
     def verb_reset(self): return [b"RESET"]
-    def verb_readonly(self): return [b"READONLY"]
+    # What is read behind it may be old.
+    def verb_readonly(self): return [b"READONLY"], ([b"READWRITE"],)
     def verb_readwrite(self): return [b"READWRITE"]
     def verb_asking(self): return [b"ASKING"]
+    def verb_cluster__info(self): return [b"CLUSTER", self.any_case(b"INFO")]
+    def verb_cluster__nodes(self): return [b"CLUSTER", b"NODES"]
+    def verb_cluster__slots(self): return [b"CLUSTER", self.any_case(b"SLOTS")]
+    def verb_cluster__shards(self): return [b"CLUSTER", b"SHARDS"]
+    def verb_cluster__myid(self):
+        return [b"CLUSTER", self.dice.choice((b"MYID", b"myid", b"nonsense", b"", b"my id"))]
+    def verb_cluster__help(self): return [b"CLUSTER", b"HELP"]
+    def verb_cluster__keyslot(self): return [b"CLUSTER", self.any_case(b"KEYSLOT"), self.key()]
+    def verb_cluster__countkeysinslot(self):
+        return [b"CLUSTER", b"COUNTKEYSINSLOT", self.slot()]
+    def verb_cluster__getkeysinslot(self):
+        return [b"CLUSTER", b"GETKEYSINSLOT", self.slot(),
+                self.dice.choice((b"100", b"1000", b"0", b"-1", b"x", b""))]
     def verb_info(self):
         return [b"INFO"] + self.dice.choice(([], [b"server"], [b"nonsense"], [b"all"],
                                              [b"server", b"clients"]))

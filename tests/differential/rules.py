@@ -14,7 +14,7 @@ ALL_KEYS = (b"del", b"exists", b"mget", b"unlink", b"touch")
 NO_KEYS = (b"ping", b"echo", b"keys", b"select", b"flushall", b"flushdb", b"info", b"config",
            b"client", b"command", b"hello", b"auth", b"scan", b"wait", b"slowlog", b"reset",
            b"dbsize", b"time", b"role", b"lastsave", b"randomkey", b"readonly", b"readwrite",
-           b"asking", b"quit")
+           b"asking", b"quit", b"cluster")
 
 
 def keys_of(words):
@@ -92,10 +92,11 @@ def same_hello(words, ours, redis):
 REPORTS = ("info", "command", "command|count", "command|list", "config|get", "time", "lastsave",
            "role", "memory|usage", "slowlog|get", "slowlog|len", "client|id", "client|info",
            "client|list", "client|help", "command|help", "config|help", "memory|help",
-           "object|help", "slowlog|help")
+           "object|help", "slowlog|help", "cluster|help", "cluster|info", "cluster|nodes",
+           "cluster|slots", "cluster|shards", "cluster|myid")
 
 
-CONTAINERS = (b"client", b"command", b"config", b"memory", b"object", b"slowlog")
+CONTAINERS = (b"client", b"cluster", b"command", b"config", b"memory", b"object", b"slowlog")
 
 
 def name_of(words):
@@ -112,11 +113,12 @@ def report(words):
 
 
 class Rule:
-    def __init__(self, name, verbs, when, accepts):
+    def __init__(self, name, verbs, when, accepts, cluster=False):
         self.name = name
         self.verbs = verbs  # the rule can be used only if one of them is tested; (): always
         self.when = when
         self.accepts = accepts
+        self.cluster = cluster  # of clusters alone
         self.used = 0
 
 
@@ -137,9 +139,9 @@ RULES = [
          lambda w, ours, redis: ours.startswith(b"-ERR idle time is not tracked") and
          redis[:1] == b":"),
     Rule("one-database", ("select",),
-         lambda w: verb(w) == b"select" and len(w) == 2 and w[1].isdigit(),
+         lambda w: verb(w) == b"select" and len(w) == 2 and w[1].lstrip(b"-").isdigit(),
          lambda w, ours, redis: ours == b"-ERR DB index is out of range\r\n" and
-         redis == b"+OK\r\n"),
+         redis in (b"+OK\r\n", b"-ERR SELECT is not allowed in cluster mode\r\n")),
     Rule("order-of-keys", ("keys",), lambda w: verb(w) == b"keys", same_members),
     Rule("order-of-scan", ("scan",), lambda w: verb(w) == b"scan", both_scan_replies),
     Rule("own-identity", ("hello",), lambda w: verb(w) == b"hello", same_hello),
@@ -161,6 +163,12 @@ RULES = [
     Rule("own-options", ("command|info",),
          lambda w: name_of(w) in ("command|info", "command|docs") and
          b"set" in [each.lower() for each in w[2:]], same_form),
+    Rule("other-faults-first", ("mset",),
+         lambda w: verb(w) in ALL_KEYS or verb(w) == b"mset",
+         lambda w, ours, redis: ours.startswith(b"-ERR wrong number of arguments for ") and
+         redis.startswith(b"-CROSSSLOT "), cluster=True),
+    Rule("wait-counts-a-majority", ("wait",), lambda w: verb(w) == b"wait",
+         lambda w, ours, redis: (ours, redis) == (b":1\r\n", b":0\r\n"), cluster=True),
     Rule("own-report", ("info", "command", "config|get"), report, same_form),
 ]
 

@@ -12,12 +12,14 @@ namespace kv::test {
 
 class RedisServer {
 public:
-    RedisServer();
+    /// `cluster`: it is one of Redis Cluster, and has all slots once it is ready.
+    explicit RedisServer(bool cluster = false);
     /// Waits until it serves. False, and a failed test: it does not.
     bool ready();
     std::string port_text() const { return port_; }
 
 private:
+    const bool cluster_;
     TemporaryDirectory directory_;
     std::string port_;
     RunningProgram process_;
