@@ -158,6 +158,7 @@ private:
     bool crosses_ways(ShardId shard, NodeId leader) const noexcept;
     void begin_routed(const Request& request, KeyPlace where);
     void hold(Slot& slot) noexcept;
+    io::Task<void> wait_for_leader();
     void begin_kept(std::uint64_t number, NodeId leader);
     std::optional<Refused> begin_here(std::uint64_t number);
     std::optional<Refused> begin_away(std::uint64_t number, NodeId leader);
@@ -199,7 +200,8 @@ private:
                                                  const std::string* pattern, Keys* keys);
     io::Task<std::optional<Errc>> scan_elsewhere(NodeId leader, ScanPosition* at,
                                                  const ScanOptions& options, ScanPage* page);
-    io::Task<std::optional<std::string>> pick_elsewhere(const Reach& reach);
+    io::Task<std::optional<Errc>> pick_elsewhere(const Reach& reach,
+                                                 std::optional<std::string>* picked);
     io::Task<void> collect_keys(const Job& job, std::string& out);
     io::Task<void> scan_page(const Job& job, std::string& out);
     io::Task<void> count_keys(const Job& job, std::string& out);
@@ -268,6 +270,7 @@ private:
     };
     std::unique_ptr<Away> away_;               ///< null: nothing yet
     std::size_t held_ = 0;                     ///< slots in that state: nothing else begins
+    bool awaits_leader_ = false;               ///< nor do they, for a moment
     std::size_t expected_value_bytes_;         ///< of a read on another core
     std::size_t written_value_bytes_max_ = 0;  ///< longest value among those commands
     static std::uint64_t shard_bit(ShardId shard) noexcept {

@@ -320,8 +320,11 @@ io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
     ReplyWriter(job.protocol, job.request_id, out).integer(static_cast<std::int64_t>(keys));
 }
 
-/// From a random shard on, one of the first keys of the first shard elsewhere that has any.
-io::Task<std::optional<std::string>> Connection::pick_elsewhere(const Reach& reach) {
+/// From a random shard on, one of the first keys of the first shard elsewhere that has any. That
+/// there is none is for certain only if all have said so.
+io::Task<std::optional<Errc>> Connection::pick_elsewhere(const Reach& reach,
+                                                         std::optional<std::string>* picked) {
+    std::optional<Errc> refusal;
     const std::size_t shards = reach.readable.size();
     const std::uint64_t first = services_.prng.below(shards);
     for (std::size_t i = 0; i < shards; ++i) {
@@ -332,16 +335,21 @@ io::Task<std::optional<std::string>> Connection::pick_elsewhere(const Reach& rea
         const ForwardAnswer answer = co_await services_.forwarder.ask(
             reach.leaders[shard], ShardId(static_cast<std::uint16_t>(shard)), request,
             services_.config.commit_timeout);
-        if (answer.refusal) continue;
+        if (answer.refusal) {
+            refusal = reason_of(*answer.refusal);
+            continue;
+        }
         std::string_view rest = answer.content;
         std::uint64_t seen = 0;
         std::string chosen;
         while (const auto key = take_listed(rest)) {
             if (services_.prng.below(++seen) == 0) chosen.assign(*key);
         }
-        if (seen != 0) co_return chosen;
+        if (seen == 0) continue;
+        *picked = std::move(chosen);
+        co_return std::nullopt;
     }
-    co_return std::nullopt;
+    co_return refusal;
 }
 
 /// From a random core on, the first that has one.
@@ -360,11 +368,11 @@ io::Task<void> Connection::pick_key(const Job& job, std::string& out) {
         };
         co_await io::call_on(services_.reactor, core, pick);
     }
-    if (!key && job.whole) {
-        std::optional<std::string> elsewhere = co_await pick_elsewhere(reach);
-        key = std::move(elsewhere);
-    }
     ReplyWriter reply(job.protocol, job.request_id, out);
+    if (!key && job.whole) {
+        const std::optional<Errc> refusal = co_await pick_elsewhere(reach, &key);
+        if (refusal) co_return reply.error(*refusal);
+    }
     key ? reply.bulk(*key) : reply.absent();
 }
 

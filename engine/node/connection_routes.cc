@@ -12,6 +12,10 @@
 // taken meanwhile, because leadership came back: then it is too late for it, and it is refused for
 // good. So none is begun again before all others of the connection are settled.
 //
+// While nobody leads, as for some milliseconds when leadership is handed over and for an election
+// when a leader is lost, it waits, too, and is begun again a little later: a client that knows
+// nothing of leaders would have to tell its user of something that is over by then.
+//
 // What is lost on the way to the leader, or on the way back, is settled: a command is unknown, and
 // may take effect later, as any command of unknown outcome; a read has failed.
 
@@ -22,6 +26,7 @@
 #include "engine/node/key_read.h"
 #include "engine/node/router.h"
 #include "engine/node/write_command.h"
+#include "io/await.h"
 #include "proto/command_table.h"
 
 namespace kv {
@@ -29,7 +34,12 @@ namespace kv {
 namespace {
 
 /// How often a request is begun again where it is said to belong.
-constexpr std::uint8_t tries_max = 6;
+constexpr std::uint8_t tries_max = 3;
+/// How long a request waits for a leader, in election timeouts: an election takes two, and may have
+/// to be held twice.
+constexpr int leader_wait_elections = 4;
+/// Between two looks at whether there is one.
+constexpr Duration leader_look_period = 20ms;
 
 bool writes(const Slot& slot) noexcept {
     return command_class(slot.verb) == CommandClass::write;
@@ -108,11 +118,17 @@ void Connection::hold(Slot& slot) noexcept {
     services_.mark(*this);
 }
 
+/// What is held begins later.
+io::Task<void> Connection::wait_for_leader() {
+    co_await io::SleepAwaiter(services_.reactor, leader_look_period);
+    awaits_leader_ = false;
+    called_back();
+}
+
 /// Begins what `number` has kept: here, or at `leader`.
 void Connection::begin_kept(std::uint64_t number, NodeId leader) {
     Slot& slot = pipeline_.at(number);
     slot.state = writes(slot) ? Slot::State::writing : Slot::State::reading;
-    slot.away = leader != NodeId();
     const auto refusal = leader == NodeId() ? begin_here(number) : begin_away(number, leader);
     if (refusal) refuse_kept(pipeline_.at(number), *refusal);
 }
@@ -132,7 +148,7 @@ std::optional<Refused> Connection::begin_here(std::uint64_t number) {
     const std::string_view key = restore_key_read(slot.verb, slot.bytes, args)[0];
     if (!services_.replicas.has(shard)) {
         const bool wants_value = needs_value(slot.verb);
-        if (wants_value) pipeline_.add_charge(slot, expected_value_bytes_);
+        if (wants_value && !slot.again) pipeline_.add_charge(slot, expected_value_bytes_);
         ++outstanding_;
         services_.router.read(shard, key, {.behind_writes = true, .wants_value = wants_value},
                               waiter);
@@ -149,7 +165,8 @@ std::optional<Refused> Connection::begin_here(std::uint64_t number) {
         case ReadTurn::later: break;
     }
     const auto found = store.get(key, slot.hash);
-    pipeline_.add_charge(slot, std::max(found ? found->value.size() : 0, written_value_bytes_max_));
+    const std::size_t stored = found ? found->value.size() : 0;
+    if (!slot.again) pipeline_.add_charge(slot, std::max(stored, written_value_bytes_max_));
     ++outstanding_;
     return std::nullopt;
 }
@@ -175,7 +192,7 @@ std::optional<Refused> Connection::begin_away(std::uint64_t number, NodeId leade
     away_->ways[slot.shard.value() % 64] = {leader, services_.forwarder.way_to(leader)};
     if (writes(slot)) {
         ++slot.parts_left;
-    } else if (request.wants_value) {
+    } else if (request.wants_value && !slot.again) {
         pipeline_.add_charge(slot, expected_value_bytes_);
     }
     return std::nullopt;
@@ -224,16 +241,23 @@ void Connection::refuse_kept(Slot& slot, Refused refusal) {
         const bool led = refusal.reason == Errc::not_leader;
         services_.forwarder.note_leader(slot.shard, led ? refusal.leader : NodeId());
     }
-    // Whom this node took for the leader may be gone. Its own replica hears of the next one.
-    const bool lost = refusal.reason == Errc::no_leader && slot.away;
-    const bool again = refusal.reason == Errc::not_leader || lost;
-    if (again && slot.plain && slot.tries < tries_max) {
-        ++slot.tries;
-        slot.refusal = refusal;
-        slot.parts_left = 0;
-        return hold(slot);
-    }
-    refuse_for_good(slot, refusal);
+    const Config& config = services_.config;
+    const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
+    // A leader that hands over is `busy`.
+    const bool in_a_moment = refusal.reason == Errc::no_leader || refusal.reason == Errc::busy;
+    const bool waits =
+        in_a_moment && slot.plain && took < leader_wait_elections * config.raft.election_timeout;
+    const bool goes_on = refusal.reason == Errc::not_leader && slot.plain && slot.tries < tries_max;
+    if (!waits && !goes_on) return refuse_for_good(slot, refusal);
+    slot.tries = waits ? 0 : static_cast<std::uint8_t>(slot.tries + 1);
+    slot.again = true;
+    slot.refusal = refusal;
+    slot.parts_left = 0;
+    hold(slot);
+    if (!waits || awaits_leader_) return;
+    awaits_leader_ = true;
+    ++outstanding_;
+    services_.reactor.spawn(wait_for_leader());
 }
 
 void Connection::refuse_for_good(Slot& slot, Refused refusal) {
@@ -251,6 +275,7 @@ void Connection::refuse_for_good(Slot& slot, Refused refusal) {
 
 /// Begins what is held, once everything else that has begun is settled.
 void Connection::begin_held() {
+    if (awaits_leader_) return;
     /// Of the held requests of one shard: all go to one place.
     struct Fate {
         ShardId shard;

@@ -33,6 +33,7 @@ Slot& Pipeline::push(const Request& request, std::size_t charge, std::int64_t no
     slot.plain = false;
     slot.kept = false;
     slot.tries = 0;
+    slot.again = false;
     slot.command_flags = 0;
     slot.begun_ns = now_ns;
     slot.args = request.args.size();

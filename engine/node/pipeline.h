@@ -36,8 +36,8 @@ struct Slot {
     bool silent = false;        ///< its reply is dropped: CLIENT REPLY
     bool plain = false;         ///< its client is not sent anywhere: see Connection::forwards()
     bool kept = false;          ///< `bytes` has its command or its key until it is answered
-    bool away = false;          ///< what is kept was last asked of another node
     std::uint8_t tries = 0;     ///< of what is kept: refused by who does not lead `shard`
+    bool again = false;         ///< of what is kept: it was begun before, and refused
     ShardId shard;              ///< of what is kept
     bool refused = false;       ///< `refusal` says why; of several commands, at least one was
     Refused refusal;

@@ -35,7 +35,7 @@ TEST_P(ClusterCommands, KeysOfASlotAreCountedAndListed) {
                    ":2\r\n:0\r\n*0\r\n*1\r\n$3\r\nbar\r\n");
     cluster.expect(resp_array({"CLUSTER", "COUNTKEYSINSLOT", "16384"}) +
                        resp_array({"CLUSTER", "GETKEYSINSLOT", "1", "-1"}),
-                   "-ERR Invalid or out of range slot\r\n-ERR Invalid slot or number of keys\r\n");
+                   "-ERR Invalid slot\r\n-ERR Invalid slot or number of keys\r\n");
 }
 
 TEST_P(ClusterCommands, WhoHasAskedWhereShardsAreIsSentThere) {
