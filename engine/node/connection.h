@@ -152,12 +152,19 @@ private:
     void finish_wide(Slot& slot);
 
     // Requests of one key that another node may have to be asked for: connection_routes.cc.
+    /// How long a request of a plain client waits for a leader, in election timeouts: an election
+    /// takes two, and may have to be held twice.
+    static constexpr int leader_wait_elections = 4;
+    /// Between two looks at whether there is one.
+    static constexpr Duration leader_look_period = 20ms;
     bool forwards() const noexcept;
     bool routes() const noexcept;
     bool sees_whole(Protocol protocol) const noexcept;
     bool crosses_ways(ShardId shard, NodeId leader) const noexcept;
     void begin_routed(const Request& request, KeyPlace where);
     void hold(Slot& slot) noexcept;
+    bool may_wait(const Slot& slot, Refused refusal) const noexcept;
+    void await_leader();
     io::Task<void> wait_for_leader();
     void begin_kept(std::uint64_t number, NodeId leader);
     std::optional<Refused> begin_here(std::uint64_t number);
@@ -191,7 +198,8 @@ private:
         std::uint16_t refused_shard = 0;
         bool any = false;  ///< one is readable
     };
-    io::Task<void> reach_shards(Reach* reach, bool whole);
+    io::Task<void> look_at_shards(Reach* reach, bool whole);
+    io::Task<void> reach_shards(Reach* reach, const Job& job);
     bool refuse_beyond(const Reach& reach, const Job& job, std::string& out);
     struct Keys;
     static Cursor collect_slice(const Store& store, Cursor cursor, const std::string* pattern,

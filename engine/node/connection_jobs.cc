@@ -116,9 +116,25 @@ io::Task<void> Connection::run_job(Job job) {
     slot.state = Slot::State::done;
 }
 
+/// Also waits for leaders, if the client is one that would not try again.
+io::Task<void> Connection::reach_shards(Reach* reach, const Job& job) {
+    const io::Reactor& reactor = services_.reactor;
+    const Duration wait = leader_wait_elections * services_.config.raft.election_timeout;
+    const Instant until = reactor.now() + wait;
+    bool again = true;
+    while (again) {
+        *reach = Reach();
+        co_await look_at_shards(reach, job.whole);
+        again = job.plain && !closed_ && reactor.now() < until && reach->refusal &&
+                reach->refusal->reason != Errc::not_leader;
+        if (!again) break;
+        co_await io::SleepAwaiter(services_.reactor, leader_look_period);
+    }
+}
+
 /// All shards at once, core after core. In a cluster of one node there is nothing to confirm, and
 /// who may be told what is old is told what is here.
-io::Task<void> Connection::reach_shards(Reach* reach, bool whole) {
+io::Task<void> Connection::look_at_shards(Reach* reach, bool whole) {
     const Placement& placement = services_.replicas.placement();
     reach->readable.assign(placement.shards(), true);
     reach->leaders.assign(placement.shards(), NodeId());
@@ -195,7 +211,7 @@ io::Task<void> Connection::collect_keys(const Job& job, std::string& out) {
     const std::string* const pattern = job.args.empty() ? nullptr : &job.args[0];
     const Placement& placement = services_.replicas.placement();
     Reach reach;
-    co_await reach_shards(&reach, job.whole);
+    co_await reach_shards(&reach, job);
     if (refuse_beyond(reach, job, out)) co_return;
     Keys keys;
     for (std::uint16_t i = 0; i < placement.shards() && keys.fits(limits) && !closed_; ++i) {
@@ -259,7 +275,7 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
     ScanPosition at = decode_scan_cursor(options.cursor);
     ScanPage page;
     Reach reach;
-    co_await reach_shards(&reach, job.whole);
+    co_await reach_shards(&reach, job);
     if (refuse_beyond(reach, job, out)) co_return;
     const std::vector<bool> visited =
         job.whole ? std::vector<bool>(placement.shards(), true) : reach.readable;
@@ -294,7 +310,7 @@ io::Task<void> Connection::scan_page(const Job& job, std::string& out) {
 
 io::Task<void> Connection::count_keys(const Job& job, std::string& out) {
     Reach reach;
-    co_await reach_shards(&reach, job.whole);
+    co_await reach_shards(&reach, job);
     if (refuse_beyond(reach, job, out)) co_return;
     std::uint64_t keys = 0;
     for (std::uint16_t i = 0; i < services_.replicas.placement().cores(); ++i) {
@@ -356,7 +372,7 @@ io::Task<std::optional<Errc>> Connection::pick_elsewhere(const Reach& reach,
 io::Task<void> Connection::pick_key(const Job& job, std::string& out) {
     const std::uint16_t cores = services_.replicas.placement().cores();
     Reach reach;
-    co_await reach_shards(&reach, job.whole);
+    co_await reach_shards(&reach, job);
     if (refuse_beyond(reach, job, out)) co_return;
     const std::uint64_t first = services_.prng.below(cores);
     std::optional<std::string> key;

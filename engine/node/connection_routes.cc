@@ -35,11 +35,6 @@ namespace {
 
 /// How often a request is begun again where it is said to belong.
 constexpr std::uint8_t tries_max = 3;
-/// How long a request waits for a leader, in election timeouts: an election takes two, and may have
-/// to be held twice.
-constexpr int leader_wait_elections = 4;
-/// Between two looks at whether there is one.
-constexpr Duration leader_look_period = 20ms;
 
 bool writes(const Slot& slot) noexcept {
     return command_class(slot.verb) == CommandClass::write;
@@ -118,7 +113,22 @@ void Connection::hold(Slot& slot) noexcept {
     services_.mark(*this);
 }
 
+/// Whether `slot`, which was refused, may be begun again in a moment. A leader that hands over is
+/// `busy`.
+bool Connection::may_wait(const Slot& slot, Refused refusal) const noexcept {
+    const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
+    return (refusal.reason == Errc::no_leader || refusal.reason == Errc::busy) && slot.plain &&
+           took < leader_wait_elections * services_.config.raft.election_timeout;
+}
+
 /// What is held begins later.
+void Connection::await_leader() {
+    if (awaits_leader_) return;
+    awaits_leader_ = true;
+    ++outstanding_;
+    services_.reactor.spawn(wait_for_leader());
+}
+
 io::Task<void> Connection::wait_for_leader() {
     co_await io::SleepAwaiter(services_.reactor, leader_look_period);
     awaits_leader_ = false;
@@ -241,12 +251,7 @@ void Connection::refuse_kept(Slot& slot, Refused refusal) {
         const bool led = refusal.reason == Errc::not_leader;
         services_.forwarder.note_leader(slot.shard, led ? refusal.leader : NodeId());
     }
-    const Config& config = services_.config;
-    const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
-    // A leader that hands over is `busy`.
-    const bool in_a_moment = refusal.reason == Errc::no_leader || refusal.reason == Errc::busy;
-    const bool waits =
-        in_a_moment && slot.plain && took < leader_wait_elections * config.raft.election_timeout;
+    const bool waits = may_wait(slot, refusal);
     const bool goes_on = refusal.reason == Errc::not_leader && slot.plain && slot.tries < tries_max;
     if (!waits && !goes_on) return refuse_for_good(slot, refusal);
     slot.tries = waits ? 0 : static_cast<std::uint8_t>(slot.tries + 1);
@@ -254,10 +259,7 @@ void Connection::refuse_kept(Slot& slot, Refused refusal) {
     slot.refusal = refusal;
     slot.parts_left = 0;
     hold(slot);
-    if (!waits || awaits_leader_) return;
-    awaits_leader_ = true;
-    ++outstanding_;
-    services_.reactor.spawn(wait_for_leader());
+    if (waits) await_leader();
 }
 
 void Connection::refuse_for_good(Slot& slot, Refused refusal) {

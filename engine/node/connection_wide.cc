@@ -45,6 +45,7 @@ std::size_t Connection::parts_in_flight_max(Verb verb) const noexcept {
 }
 
 void Connection::advance_wide(Slot& slot) {
+    if (awaits_leader_) return;
     const std::size_t in_flight_max = parts_in_flight_max(slot.verb);
     for (std::size_t i = 0; i < wide_parts_per_turn && wide_.begun < wide_.parts; ++i) {
         if (wide_.reads_in_flight + slot.parts_left >= in_flight_max) break;
@@ -171,6 +172,10 @@ std::optional<Refused> Connection::forward_part(const Slot& slot, std::size_t pa
 }
 
 void Connection::finish_wide(Slot& slot) {
+    if (wide_.refusal && may_wait(slot, *wide_.refusal)) {  // a read: all of it, once more
+        begin_wide(slot);
+        return await_leader();
+    }
     parked_ = false;
     if (!is_flush(slot.verb)) slot.key_slot = slot_of(parked_args_[0]);
     parked_args_.clear();

@@ -223,6 +223,49 @@ TEST_F(Routes, NoLeaderForAnElectionOrTwoIsAnErrorAndNothingWasApplied) {
     EXPECT_EQ(client->take(), "+PONG\r\n");
 }
 
+TEST_F(Routes, ReadsOfManyKeysBeginOnceMoreWhenThereIsALeader) {
+    send(line("SET foo 1") + line("MGET foo bar"));
+    here.run_for(20ms);
+    EXPECT_EQ(asked(), Asked{"3"});
+    answer(0, refused(Errc::no_leader, {}, ForwardKind::read));
+    EXPECT_EQ(client->take(), ok);
+    here.run_for(50ms);
+    EXPECT_EQ(asked(), Asked{"3"});
+    ForwardReply read;
+    read.found = true;
+    read.content = "2";
+    answer(1, read);
+    EXPECT_EQ(client->take(), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    send(line("EXISTS foo bar"));
+    here.run_for(2s);
+    std::size_t at = 2;
+    for (std::size_t more = asked().size(); more > 0; more = asked().size()) {
+        answer(at++, refused(Errc::no_leader, {}, ForwardKind::read));
+        here.run_for(25ms);
+    }
+    EXPECT_EQ(client->take(), down);
+}
+
+TEST_F(Routes, RequestsOverAllShardsWaitForALeader) {
+    send(line("SET foo 1"));
+    EXPECT_EQ(client->take(), ok);
+    here.lead_all();
+    here.heartbeats = here.appends = here.votes = false;
+    here.run_for(3s);  // nobody leads any more
+    send(line("DBSIZE") + line("PING"));
+    here.run_for(200ms);
+    EXPECT_EQ(client->received(), "");
+    here.heartbeats = here.appends = true;
+    here.lead_all();
+    here.run_for(100ms);
+    EXPECT_EQ(client->take(), ":1\r\n+PONG\r\n");
+    here.heartbeats = here.appends = here.votes = false;
+    here.run_for(3s);
+    send(line("DBSIZE"));
+    here.run_for(2s);
+    EXPECT_TRUE(client->take().starts_with("-CLUSTERDOWN "));
+}
+
 /// Its request waits for a leader, and it is gone.
 TEST_F(Routes, AClientThatLeavesWhileThereIsNoLeaderLeavesNothing) {
     send(set("1"));
