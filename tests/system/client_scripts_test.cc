@@ -153,6 +153,23 @@ TEST_P(ClusterScripts, IoredisLivesThroughATransferAndALoss) {
     expect_success("node", args, folder);
 }
 
+/// The scripts for a server that is alone, with a node that has to ask others.
+TEST(ClusterClients, PlainClientsNeedNotKnowThatTheirNodeFollows) {
+    TemporaryDirectory directory;
+    Cluster cluster({.more = {"--set", "cluster.leaders=together"}});
+    ASSERT_TRUE(cluster.start_all());
+    std::size_t follower = 1;
+    while (follower + 1 < cluster.size() && cluster.leader_of(0, 0) == follower) ++follower;
+    const std::string port = cluster.at(follower).port_text();
+    expect_success("/usr/bin/python3", {source("tests/clients/python_redis.py"), port});
+    const char* const hiredis = std::getenv("KV_HIREDIS_CLIENT");
+    ASSERT_NE(hiredis, nullptr) << "built without hiredis: install libhiredis-dev";
+    expect_success(hiredis, {port, "cluster"});
+    const std::string folder = directory.path() + "/ioredis";
+    ASSERT_NO_FATAL_FAILURE(install_ioredis(folder));
+    expect_success("node", {"client.js", port}, folder);
+}
+
 /// A node that leads all shards, and a Redis that has all slots, to a client that knows where they
 /// are. Leaders stay as long as the script takes, on however busy a machine.
 TEST(ClusterClients, RedisClusterAnswersTheSame) {
