@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves that a bare Debian 12 needs nothing but this repository: makes a minimal system in a
-# temporary folder, clones the repository into it, and runs both commands of the README there.
+# temporary folder, clones the repository into it, and runs both commands of the README there: the
+# cluster serves on all its ports and under load, the tests pass.
 # Root only. Needs debootstrap. Mirrors, keys and proxies are those of this machine.
 #
 #   scripts/bare_debian.sh [--bootstrap-only] [--quick]
@@ -107,27 +108,50 @@ say "== clone"
 git clone -q --no-hardlinks "$repository" "$root/srv/kv_store"
 
 say "== scripts/run_cluster.sh"
+# A chroot shares the ports of this machine, which may have others at work: 16379 for 6379.
+mkdir "$root/srv/conf"
+for node in 1 2 3; do
+    sed -E 's/(port = )([0-9]{4})$/\11\2/' "$root/srv/kv_store/conf/node$node.toml" \
+        >"$root/srv/conf/node$node.toml"
+done
 started=$SECONDS
-inside_exec 'cd /srv/kv_store && exec scripts/run_cluster.sh --client-port 16379' \
+inside_exec 'cd /srv/kv_store && CONF_DIR=/srv/conf exec scripts/run_cluster.sh' \
     >"$root/srv/run.log" 2>&1 &
 runner=$!
-answer=
-while kill -0 "$runner" 2>/dev/null && ((SECONDS - started < 1800)); do
-    # The port is this machine's too: a chroot shares its network.
-    answer=$( (exec 3<>/dev/tcp/127.0.0.1/16379 && printf 'PING\r\n' >&3 && head -c 7 <&3) \
-        2>/dev/null | tr -d '\r\n' || true)
-    [[ $answer == +PONG ]] && break
+fail() {
+    tail -n 40 "$root/srv/run.log" >&2
+    die "$1"
+}
+until grep -q '^The cluster serves:' "$root/srv/run.log"; do
+    kill -0 "$runner" 2>/dev/null || fail "run_cluster.sh ended before the cluster served"
+    ((SECONDS - started < 1800)) || fail "no cluster after 1800 s"
     sleep 1
 done
-if [[ $answer != +PONG ]]; then
-    tail -n 40 "$root/srv/run.log" >&2
-    die "no answer to PING after $((SECONDS - started)) s"
-fi
-say "PING answered +PONG after $((SECONDS - started)) s, packages and build included"
+say "a cluster of three serves after $((SECONDS - started)) s, packages and build included"
+# ask PORT COMMAND: the first line of the reply, or the value.
+ask() {
+    local line
+    exec 3<>"/dev/tcp/127.0.0.1/$1" && printf '%s\r\n' "$2" >&3
+    read -r line <&3
+    if [[ $line == \$[0-9]* ]]; then read -r line <&3; fi
+    exec 3>&-
+    printf '%s' "${line%$'\r'}"
+}
+[[ $(ask 16379 'SET greeting hello') == +OK ]] || fail "node 1 does not take a SET"
+for port in 16379 16380 16381; do
+    [[ $(ask "$port" 'GET greeting') == hello ]] || fail "port $port does not know what was set"
+done
+say "what one node took, all three answer"
+# Load through a node that leads a third of it; the others' part it forwards.
+inside '/srv/kv_store/build/bin/kv-bench --protocol resp --port 16380 -d 5s --keys 10000' ||
+    fail "kv-bench had errors"
+grep -q '^\*\*\*' "$root/srv/run.log" && fail "a node did not bear the load"
+[[ $(ask 16381 'GET greeting') == hello ]] || fail "what was set is gone after the load"
+say "load: no errors"
 kill -TERM "$runner"
 code=0
 wait "$runner" || code=$?
-((code == 0)) || die "run_cluster.sh ended with exit code $code after SIGTERM"
+((code == 0)) || fail "run_cluster.sh ended with exit code $code after SIGTERM"
 say "SIGTERM: exit code 0"
 
 say "== scripts/test.sh ${test_arguments[*]}"
