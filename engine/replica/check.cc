@@ -51,10 +51,7 @@ public:
                 return {};
             }
             case wal::RecordKind::snapshot_mark: return take_mark(record);
-            case wal::RecordKind::log_reset:
-                return fail(Errc::foreign,
-                            "the log of a group was reset, which this version "
-                            "cannot read");
+            case wal::RecordKind::log_reset: return take_reset(record);
         }
         KV_UNREACHABLE();
     }
@@ -96,6 +93,19 @@ private:
             ++check.entries;
             check.entry_bytes += entry.bytes.size();
         }
+        return {};
+    }
+    /// A snapshot of another node took the place of all before it.
+    Status take_reset(const wal::Record& record) {
+        if (record.payload.size() != 16) return fail(Errc::damaged, "a log reset of odd size");
+        const Index index(load_le<std::uint64_t>(record.payload.data()));
+        if (index > included(record.group)) {
+            return fail(Errc::damaged,
+                        fmt::format("group {}: the log begins again behind entry {}, and no "
+                                    "snapshot goes that far",
+                                    record.group.value(), index.value()));
+        }
+        last_.insert_or_assign(record.group, index);
         return {};
     }
     Status take_mark(const wal::Record& record) {

@@ -312,6 +312,13 @@ TEST(ClusterProcess, ANodeWhoseLogIsGoneElsewhereCatchesUpFromASnapshot) {
         const std::string wanted = fmt::format("VALUE {}{}\n", i, value);
         ASSERT_EQ(client.ask(fmt::format("GET key-{}\n", i % 100), true), wanted);
     }
+    // --verify knows logs that begin again behind a snapshot, and misses one that is not there.
+    cluster.kill(2);
+    const Outcome right = run_server({"--verify", cluster.directory(2)});
+    EXPECT_EQ(right.exit_code, 0) << right.out << right.err;
+    std::filesystem::remove_all(cluster.directory(2) + "/snapshots");
+    std::filesystem::create_directory(cluster.directory(2) + "/snapshots");
+    EXPECT_EQ(run_server({"--verify", cluster.directory(2)}).exit_code, 3);
 }
 
 TEST(ClusterProcess, ANodeThatStopsHandsItsShardsOver) {
