@@ -121,6 +121,6 @@ while ((${#pid[@]} > 0)); do
             waited_from=$SECONDS
         fi
     fi
-    sleep 0.2
+    sleep 0.2 || true # Ctrl+C ends it
 done
 exit "$exit_code"

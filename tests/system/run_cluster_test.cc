@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
@@ -48,7 +49,8 @@ protected:
     std::unique_ptr<RunningProgram> run() {
         const Args args{"CONF_DIR=" + directory.path(), "LOG_LEVEL=debug",
                         program("KV_SOURCE") + "/scripts/run_cluster.sh"};
-        return std::make_unique<RunningProgram>("env", args);
+        const RunningProgram::Setting own_group{.directory = {}, .in_child = [] { setpgid(0, 0); }};
+        return std::make_unique<RunningProgram>("env", args, own_group);
     }
     bool serves(RunningProgram& script) const {
         return eventually([&] { return contains(script.out(), "The cluster serves:"); });
@@ -101,8 +103,9 @@ TEST_F(RunCluster, TheOthersGoOnWhenOneIsKilledAndItComesBackWithTheCommandThatI
     ASSERT_NE(second.wait_for_log("msg=ready"), "") << second.log();
     EXPECT_TRUE(eventually([&] { return ask(1, "GET key99") == "2\r\n"; }));
 
-    script->send_signal(SIGINT);
+    kill(-script->pid(), SIGINT);  // as Ctrl+C does: to all of the group
     EXPECT_EQ(script->wait(), 0) << script->log();
+    EXPECT_FALSE(contains(script->log(), "stopping at once"));
     EXPECT_FALSE(is_there(0));
     EXPECT_FALSE(is_there(2));
     EXPECT_TRUE(second.runs()) << "the script ends what it has started, and nothing else";
