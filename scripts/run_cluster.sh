@@ -102,7 +102,7 @@ The cluster serves:"
     say "Connect to any node with one of:"
     say "    build/bin/kv-cli --port ${client[1]}"
     say "    redis-cli -c -p ${client[2]}"
-    say "    nc 127.0.0.1 ${client[3]}"
+    say "    nc 127.0.0.1 ${client[3]}    (REDIRECT names the node that has the key)"
     say "Ctrl+C stops all.
 "
 }

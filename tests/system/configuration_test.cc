@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "tests/system/server.h"
 
@@ -177,6 +178,21 @@ TEST(Configuration, AListOfNodesIsCheckedBeforeTheStart) {
 }
 
 /// The key allows more CPUs than there are: what the start would refuse, the check does.
+TEST(Configuration, TheFileThatIsWrittenOutForAClusterIsRight) {
+    std::ostringstream page;
+    page << std::ifstream(program("KV_SOURCE") + "/docs/operations.md").rdbuf();
+    const std::string text = page.str();
+    const std::string opening = "```toml\n";
+    const std::size_t from = text.find(opening) + opening.size();
+    const std::size_t end = text.find("```", from);
+    ASSERT_LT(end, text.size());
+    const TemporaryDirectory scratch;
+    const std::string file = write_file(scratch, "kv.toml", text.substr(from, end - from));
+    const Outcome checked = run_server({"--config", file, "--check-config"});
+    EXPECT_EQ(checked.exit_code, 0) << checked.err;
+    EXPECT_EQ(checked.err, "");
+}
+
 TEST(Configuration, ACpuThatIsNotThereIsRefused) {
     const TemporaryDirectory scratch;
     for (const Args& more : {Args{}, Args{"--check-config"}}) {
