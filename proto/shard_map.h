@@ -1,7 +1,7 @@
 #pragma once
 
 /// ShardMap: who belongs to a cluster and who leads what, as one node sees it. The reply to
-/// CLUSTER MAP, which kv-cli and kv-bench ask for in the extended binary frame. Little-endian,
+/// CLUSTER MAP, which kv-cli and kv-bench ask for (bin/client/shard_map.h). Little-endian,
 /// unaligned:
 ///
 ///     0  u16  version       1
