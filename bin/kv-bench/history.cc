@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cerrno>
 #include <system_error>
+
+#include "bin/kv-bench/error_class.h"
 
 namespace kv::bench {
 
@@ -19,25 +20,6 @@ client::Mode mode_of(Wire wire) noexcept {
         case Wire::text: break;
     }
     return client::Mode::text;
-}
-
-/// A RESP error begins with one of these, or "ERR " and the start of a sentence; the other
-/// protocols send the sentence alone.
-bool refuses(std::string_view error) noexcept {
-    static constexpr std::array codes{"MOVED ",    "ASK ",       "CLUSTERDOWN ", "LOADING ",
-                                      "TRYAGAIN ", "CROSSSLOT ", "READONLY ",    "NOAUTH ",
-                                      "NOPERM ",   "OOM ",       "WRONGTYPE "};
-    static constexpr std::array sentences{"unknown command",     "wrong number of arguments",
-                                          "syntax error",        "value is not an integer",
-                                          "no leader available", "no read lease"};
-    for (const std::string_view code : codes) {
-        if (error.starts_with(code)) return true;
-    }
-    if (error.starts_with("ERR ")) error.remove_prefix(4);
-    for (const std::string_view sentence : sentences) {
-        if (error.starts_with(sentence)) return true;
-    }
-    return false;
 }
 
 std::string text_field(std::string_view text) {
@@ -134,7 +116,8 @@ OutcomeClass classify(Operation operation, const client::Reply& reply) noexcept 
     if (reply.kind != client::ReplyKind::error) return OutcomeClass::ok;
     // A read without an answer changes nothing, whatever stopped it.
     if (operation == Operation::get) return OutcomeClass::not_applied;
-    return refuses(reply.text) ? OutcomeClass::not_applied : OutcomeClass::unknown;
+    return not_applied(classify_error(reply.text)) ? OutcomeClass::not_applied
+                                                   : OutcomeClass::unknown;
 }
 
 ClientHistory::ClientHistory(HistoryFile& file, std::size_t client, Wire wire)

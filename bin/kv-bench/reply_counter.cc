@@ -54,16 +54,25 @@ void ErrorKinds::add(std::string_view kind, std::string_view text, std::uint64_t
         return;
     }
     if (kinds_.size() < kinds_max) {
-        kinds_.push_back({std::string(kind), count, std::string(text)});
+        kinds_.push_back({std::string(kind), count, std::string(text), classify_error(kind, text)});
     } else if (kinds_.back().name == "other") {
         kinds_.back().count += count;
     } else {
-        kinds_.push_back({"other", count, std::string(text)});  // once: kinds_max + 1 in all
+        // Once: kinds_max + 1 in all.
+        kinds_.push_back({"other", count, std::string(text), ErrorClass::other});
     }
 }
 
 void ErrorKinds::merge(const ErrorKinds& other) {
     for (const Kind& kind : other.kinds_) add(kind.name, kind.first, kind.count);
+}
+
+std::uint64_t ErrorKinds::of_class(ErrorClass error) const noexcept {
+    std::uint64_t count = 0;
+    for (const Kind& kind : kinds_) {
+        if (kind.error_class == error) count += kind.count;
+    }
+    return count;
 }
 
 void ReplyCounts::merge(const ReplyCounts& other) {
@@ -83,15 +92,15 @@ void BinaryCounter::start_body() noexcept {
 void BinaryCounter::finish(ReplyCounts& counts) {
     const auto status = static_cast<unsigned char>(head_[0]);
     head_bytes_ = 0;
-    ++counts.replies;
     if (status == status_not_found) {
         ++counts.not_found;
     } else if (status == status_error || status == status_redirect) {
         std::string_view text = message_.view();  // u16 length, text
         text.remove_prefix(std::min<std::size_t>(2, text.size()));
-        if (status == status_redirect) return counts.errors.add("REDIRECT", text);
-        counts.errors.add(text.empty() ? "error without a message" : text);
+        if (text.empty()) text = "error without a message";
+        counts.error(status == status_redirect ? "REDIRECT" : text, text);
     }
+    ++counts.replies;
 }
 
 std::size_t BinaryCounter::feed(std::string_view bytes, ReplyCounts& counts) {
@@ -177,8 +186,7 @@ void RespCounter::finish_line(ReplyCounts& counts) {
             break;
         case '-': {
             const std::string_view text = line.substr(1);
-            counts.errors.add(text.starts_with("ERR ") ? text : text.substr(0, text.find(' ')),
-                              text);
+            counts.error(text.starts_with("ERR ") ? text : text.substr(0, text.find(' ')), text);
             --values_left_;
             break;
         }
@@ -259,9 +267,9 @@ void TextCounter::finish_line(ReplyCounts& counts) {
     } else if (line == "NOT_FOUND") {
         ++counts.not_found;
     } else if (line.starts_with("ERROR ")) {
-        counts.errors.add(line.substr(6));
+        counts.error(line.substr(6), line.substr(6));
     } else if (line.starts_with("REDIRECT ")) {
-        counts.errors.add("REDIRECT", line.substr(9));
+        counts.error("REDIRECT", line.substr(9));
     } else if (line != "PONG" && line != "DELETED" && line != "KEYS" &&
                !line.starts_with("KEYS ")) {
         broken_ = true;

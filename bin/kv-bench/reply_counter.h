@@ -15,15 +15,17 @@
 #include <variant>
 #include <vector>
 
+#include "bin/kv-bench/error_class.h"
+
 namespace kv::bench {
 
 enum class Wire : std::uint8_t { binary, resp, text };
 
 std::string_view name(Wire wire) noexcept;
 
-/// How often each error was answered. A kind is what stays the same between two errors of one
-/// cause: the first word of a RESP error ("MOVED"), but for ERR the message; "REDIRECT"; else the
-/// message.
+/// How often each error was answered, or met. A kind is what stays the same between two errors of
+/// one cause: the first word of a RESP error ("MOVED"), but for ERR the message; "REDIRECT"; else
+/// the message.
 class ErrorKinds {
 public:
     static constexpr std::size_t kinds_max = 16;  ///< what comes later counts as "other"
@@ -31,12 +33,15 @@ public:
         std::string name;
         std::uint64_t count = 0;
         std::string first;  ///< the whole text of the first one, as far as it is kept
+        /// Of the first one: what is of one kind is of one class, but for "other".
+        ErrorClass error_class = ErrorClass::other;
     };
 
     void add(std::string_view kind, std::string_view text, std::uint64_t count = 1);
     void add(std::string_view kind) { add(kind, kind); }
     void merge(const ErrorKinds& other);
     const std::vector<Kind>& kinds() const noexcept { return kinds_; }
+    std::uint64_t of_class(ErrorClass error) const noexcept;
     std::uint64_t total() const noexcept { return total_; }
 
 private:
@@ -44,11 +49,26 @@ private:
     std::uint64_t total_ = 0;
 };
 
+/// An error reply, for who wants to do something about it.
+struct ErrorReply {
+    std::uint64_t at;  ///< its number among the replies
+    std::string kind;
+    std::string text;
+};
+
 /// What all connections of one thread count into.
 struct ReplyCounts {
     std::uint64_t replies = 0;  ///< all, whatever they say
     std::uint64_t not_found = 0;
     ErrorKinds errors;
+    /// Not null: it gets the error replies, and `errors` does not.
+    std::vector<ErrorReply>* collected = nullptr;
+
+    /// The reply that comes next is an error.
+    void error(std::string_view kind, std::string_view text) {
+        if (collected == nullptr) return errors.add(kind, text);
+        collected->push_back({replies, std::string(kind), std::string(text)});
+    }
 
     void merge(const ReplyCounts& other);
 };

@@ -146,6 +146,15 @@ unsigned key_digits(std::uint64_t keys) noexcept {
     return digits;
 }
 
+std::string key_of_zeros(const WorkloadOptions& options, Operation operation) {
+    const auto prefix = operation == Operation::incr ? counter_prefix : key_prefix;
+    std::string key(options.key_bytes, '0');
+    if (options.key_bytes >= key_digits(options.keys) + prefix.size()) {
+        key.replace(0, prefix.size(), prefix);
+    }
+    return key;
+}
+
 Workload::Workload(const WorkloadOptions& options)
     : options_(options),
       key_space_(options.keys, options.distribution),
@@ -155,9 +164,7 @@ Workload::Workload(const WorkloadOptions& options)
               options.key_bytes);
     for (std::size_t i = 0; i < operations_count; ++i) {
         const auto operation = static_cast<Operation>(i);
-        const auto prefix = operation == Operation::incr ? counter_prefix : key_prefix;
-        std::string key(options.key_bytes, '0');
-        if (options.key_bytes >= digits_ + prefix.size()) key.replace(0, prefix.size(), prefix);
+        const std::string key = key_of_zeros(options, operation);
         requests_[i] = encode(options.wire, operation, key, value_);
     }
 }
@@ -244,8 +251,7 @@ char* BatchWriter::write(char* at, Operation operation, std::uint64_t key) {
 
 std::string_view BatchWriter::next(std::size_t count) {
     KV_ASSERT(count <= batch_max_);
-    if (single_ && !workload_.options().unique_values &&
-        (*single_ != Operation::set || workload_.sets_are_alike())) {
+    if (single_ && alike(*single_)) {
         lay_out(*single_);
         const RequestTemplate& request = workload_.request(*single_);
         const std::size_t stride = request.bytes.size();
@@ -262,6 +268,30 @@ std::string_view BatchWriter::next(std::size_t count) {
         const Operation operation = draw_operation();
         at = write(at, operation, picker_.next());
     }
+    return {buffer_.data(), at};
+}
+
+std::string_view BatchWriter::write(std::span<const OpenRequest> requests) {
+    KV_ASSERT(requests.size() <= batch_max_);
+    const auto same = [&](const OpenRequest& each) {
+        return each.operation == requests.front().operation;
+    };
+    if (!requests.empty() && alike(requests.front().operation) &&
+        std::ranges::all_of(requests, same)) {
+        lay_out(requests.front().operation);
+        const RequestTemplate& request = workload_.request(requests.front().operation);
+        const std::size_t stride = request.bytes.size();
+        char* end = buffer_.data() + request.digits_end;
+        for (const OpenRequest& each : requests) {
+            write_digits(end, each.key, workload_.digits());
+            end += stride;
+        }
+        return {buffer_.data(), requests.size() * stride};
+    }
+    laid_out_.reset();
+    issued_.clear();
+    char* at = buffer_.data();
+    for (const OpenRequest& each : requests) at = write(at, each.operation, each.key);
     return {buffer_.data(), at};
 }
 

@@ -14,9 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include "bin/kv-bench/error_class.h"
 #include "bin/kv-bench/key_picker.h"
 #include "bin/kv-bench/operation.h"
 #include "bin/kv-bench/reply_counter.h"
+#include "proto/base/units.h"
 
 namespace kv::bench {
 
@@ -48,6 +50,9 @@ inline constexpr std::string_view counter_prefix = "cnt:";
 
 /// Digits of the largest key number.
 unsigned key_digits(std::uint64_t keys) noexcept;
+
+/// The key of `operation` with number 0.
+std::string key_of_zeros(const WorkloadOptions& options, Operation operation);
 
 /// One encoded request with a hole for the key's digits. SET: with the longest value.
 struct RequestTemplate {
@@ -89,6 +94,16 @@ struct Issued {
     std::string_view value;  ///< of SET
 };
 
+/// A request that may have to be sent again, in other bytes.
+struct OpenRequest {
+    std::uint64_t key = 0;
+    Instant born;  ///< when it was to be sent first: in an open loop, when it was due
+    std::uint16_t shard = 0;
+    Operation operation = Operation::get;
+    ErrorClass refusal = ErrorClass::other;  ///< the last one
+    bool again = false;                      ///< it was refused, or lost, before
+};
+
 /// Writes the batches of one connection into its own buffer. A view is valid until the next call.
 class BatchWriter {
 public:
@@ -100,13 +115,22 @@ public:
     std::string_view next(std::size_t count);
     /// SET of the keys [first, first + count).
     std::string_view load(std::uint64_t first, std::size_t count);
+    /// These, of which some may have been written before.
+    std::string_view write(std::span<const OpenRequest> requests);
+    /// Parts of a request that next() might make, to be given to write().
+    Operation draw_operation() noexcept;
+    std::uint64_t draw_key() noexcept { return picker_.next(); }
     /// The requests of the last batch, in order; empty without unique_values.
     std::span<const Issued> issued() const noexcept { return issued_; }
 
 private:
     /// Makes the buffer hold batch_max_ copies of one request, unless it does already.
     void lay_out(Operation operation);
-    Operation draw_operation() noexcept;
+    /// All requests of `operation` have the same bytes but for their keys.
+    bool alike(Operation operation) const noexcept {
+        return !workload_.options().unique_values &&
+               (operation != Operation::set || workload_.sets_are_alike());
+    }
     /// Writes one request to `at`, and returns where it ends.
     char* write(char* at, Operation operation, std::uint64_t key);
     char* write_value(char* at);
