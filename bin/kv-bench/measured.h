@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "bin/kv-bench/histogram.h"
 #include "bin/kv-bench/reply_counter.h"
@@ -48,6 +49,11 @@ struct Measured {
     std::uint64_t not_sent = 0;    ///< due, and never sent: the server did not keep up
     std::uint64_t unanswered = 0;  ///< sent, and given up or lost with a connection
     Duration cpu{};                ///< CPU time of the generator's threads
+    // With --cluster:
+    ErrorKinds retried;  ///< refused or lost, and sent again
+    std::vector<Duration>
+        longest_gaps;  ///< of each shard: see ShardGaps; of the threads' the longest
+    std::uint64_t map_refreshes = 0;
 
     void merge(const Measured& other) {
         started = std::min(started, other.started);
@@ -57,6 +63,12 @@ struct Measured {
         not_sent += other.not_sent;
         unanswered += other.unanswered;
         cpu += other.cpu;
+        retried.merge(other.retried);
+        longest_gaps.resize(std::max(longest_gaps.size(), other.longest_gaps.size()));
+        for (std::size_t i = 0; i < other.longest_gaps.size(); ++i) {
+            longest_gaps[i] = std::max(longest_gaps[i], other.longest_gaps[i]);
+        }
+        map_refreshes += other.map_refreshes;
     }
     Duration elapsed() const noexcept {
         return counts.replies == 0 ? Duration::zero() : finished - started;

@@ -30,6 +30,7 @@ the latency of each counts from the moment it was due, so that a server that sta
   kv-bench                                  SET, binary protocol, 50 connections, 10 s
   kv-bench --preload --workload get         reads of keys that exist
   kv-bench --protocol resp --mix get=8,set=2 --keys-dist zipf --value-bytes 16-4096
+  kv-bench --cluster -p 7001 -d 60s         three nodes, of which one is killed meanwhile
   kv-bench --rate 50000 -P 1 -d 60s --result a.json --plot a.svg
   kv-bench compare a.json b.json            two results side by side
   kv-bench --protocol resp --mix get,set,incr --keys 100 --record history.txt
@@ -69,7 +70,9 @@ void add_target_flags(CLI::App& app, Flags& flags) {
     app.add_option("--protocol", flags.protocol, "binary, resp or text")
         ->check(CLI::IsMember({"binary", "resp", "text"}))
         ->capture_default_str();
-    app.add_option("-c,--connections", o.connections, "Connections, over all threads")
+    app.add_flag("--cluster", o.cluster,
+                 "The server is one node of a cluster: send each key to the node that leads it");
+    app.add_option("-c,--connections", o.connections, "Connections, over all threads and nodes")
         ->check(CLI::Range(std::size_t{1}, connections_max))
         ->capture_default_str();
     app.add_option("-P,--pipeline", o.pipeline, "Requests of a batch")

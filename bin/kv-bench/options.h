@@ -36,6 +36,7 @@ struct Options {
     unsigned threads = 1;
     std::vector<unsigned> cpus;  ///< thread i runs on cpus[i % size]; empty: anywhere
     bool preload = false;
+    bool cluster = false;          ///< the server is one of a cluster: each key goes to its node
     bool reconnect = false;        ///< a lost connection is made again, and does not end the run
     std::optional<bool> progress;  ///< not given: when standard error is a terminal
     bool json = false;

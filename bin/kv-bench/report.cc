@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 #include "bin/kv-bench/text.h"
 
 namespace kv::bench {
@@ -17,6 +21,23 @@ double us(std::uint64_t nanoseconds) noexcept {
 
 std::string_view plural(std::uint64_t count) noexcept {
     return count == 1 ? "" : "s";
+}
+
+/// Shards with long gaps that are shown.
+constexpr std::size_t gaps_shown = 4;
+
+/// The shards that were not available for longest.
+std::string gaps_text(const std::vector<Duration>& gaps) {
+    std::vector<std::size_t> shards(gaps.size());
+    std::iota(shards.begin(), shards.end(), std::size_t{0});
+    std::ranges::stable_sort(shards, std::greater(), [&](std::size_t i) { return gaps[i]; });
+    shards.resize(std::min(shards.size(), gaps_shown));
+    std::string out;
+    for (const std::size_t shard : shards) {
+        out += fmt::format("{}shard {} {}", out.empty() ? "" : ", ", shard,
+                           human_time(us(static_cast<std::uint64_t>(gaps[shard].count()))));
+    }
+    return out;
 }
 
 std::string bytes_text(const ByteRange& range) {
@@ -39,12 +60,24 @@ Summary::Summary(const Measured& measured)
       cpu_percent(seconds > 0 ? 100 * std::chrono::duration<double>(measured.cpu).count() / seconds
                               : 0) {}
 
+std::string classes_text(const ErrorKinds& errors) {
+    std::string out;
+    for (std::size_t i = 0; i < error_classes_count; ++i) {
+        const auto error = static_cast<ErrorClass>(i);
+        const std::uint64_t count = errors.of_class(error);
+        if (count == 0) continue;
+        out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name(error), count);
+    }
+    return out;
+}
+
 std::string describe_load(const Options& options) {
     const WorkloadOptions& w = options.workload;
     std::string out =
         fmt::format("{}, {} protocol, {} connection{}, pipeline {}, {} thread{}", w.mix.text(),
                     name(w.wire), options.connections, plural(options.connections),
                     options.pipeline, options.threads, plural(options.threads));
+    if (options.cluster) out += ", cluster";
     if (options.rate > 0) out += fmt::format(", open loop of {:g} requests/s", options.rate);
     return out;
 }
@@ -73,7 +106,15 @@ std::string report_text(const Options& options, const Measured& measured) {
     if (measured.counts.not_found > 0) {
         out += fmt::format("not found   {}\n", measured.counts.not_found);
     }
-    out += fmt::format("errors      {}\n", measured.counts.errors.total());
+    if (options.cluster) {
+        const std::string retried = classes_text(measured.retried);
+        out += fmt::format("sent again  {}{}{}\n", measured.retried.total(),
+                           retried.empty() ? "" : ": ", retried);
+        out += fmt::format("gaps        {}\n", gaps_text(measured.longest_gaps));
+    }
+    const std::string classes = classes_text(measured.counts.errors);
+    out += fmt::format("errors      {}{}{}\n", measured.counts.errors.total(),
+                       classes.empty() ? "" : ": ", classes);
     for (const ErrorKinds::Kind& kind : measured.counts.errors.kinds()) {
         out += fmt::format("            {}  {}\n", kind.count, printable(kind.name));
         if (kind.first != kind.name) {

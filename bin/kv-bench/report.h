@@ -20,6 +20,8 @@ struct Summary {
     double cpu_percent;  ///< of the generator; near 100 per thread, it is itself the limit
 };
 
+/// "redirected 3, no leader 12"; empty: there are none.
+std::string classes_text(const ErrorKinds& errors);
 /// The load in one line.
 std::string describe_load(const Options& options);
 /// Several lines, the last one ended.

@@ -39,6 +39,30 @@ Json mix_json(const Mix& mix) {
     return out;
 }
 
+Json classes_json(const ErrorKinds& errors) {
+    Json out = Json::object();
+    for (std::size_t i = 0; i < error_classes_count; ++i) {
+        const auto error = static_cast<ErrorClass>(i);
+        if (const std::uint64_t count = errors.of_class(error); count > 0) {
+            out[std::string(name(error))] = count;
+        }
+    }
+    return out;
+}
+
+/// What a cluster's load has besides.
+void add_cluster(Json& json, const Measured& measured) {
+    json["cluster"] = true;
+    json["retried"] = measured.retried.total();
+    json["retried_by_class"] = classes_json(measured.retried);
+    Json gaps = Json::array();
+    for (const Duration gap : measured.longest_gaps) {
+        gaps.push_back(rounded(std::chrono::duration<double, std::milli>(gap).count()));
+    }
+    json["longest_gaps_ms"] = std::move(gaps);
+    json["map_refreshes"] = measured.map_refreshes;
+}
+
 Json summary(const Options& options, const Measured& measured) {
     const Summary s(measured);
     const WorkloadOptions& w = options.workload;
@@ -48,7 +72,7 @@ Json summary(const Options& options, const Measured& measured) {
         errors[kind.name] = kind.count;
         first[kind.name] = kind.first;
     }
-    return {
+    Json json = {
         {"format", format_name},
         {"load", describe_load(options)},
         {"host", options.host},
@@ -82,9 +106,12 @@ Json summary(const Options& options, const Measured& measured) {
         {"errors", measured.counts.errors.total()},
         {"errors_by_kind", errors},
         {"first_errors", first},
+        {"errors_by_class", classes_json(measured.counts.errors)},
         {"not_sent", measured.not_sent},
         {"unanswered", measured.unanswered},
     };
+    if (options.cluster) add_cluster(json, measured);
+    return json;
 }
 
 Point parse_point(const Json& json) {

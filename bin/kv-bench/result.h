@@ -13,6 +13,10 @@
 ///   latency_us   {"mean", "p50", "p90", "p99", "p99.9", "max"}
 ///   generator_cpu_percent   100 is one core
 ///   not_found errors errors_by_kind first_errors not_sent unanswered
+///   errors_by_class         {"unknown outcome": count, ...}, those that are not zero
+///   with --cluster: retried retried_by_class   refused or lost, and sent again
+///   longest_gaps_ms         of each shard: see shard_gaps.h
+///   map_refreshes           after the first map
 ///   series       [{"at_s", "seconds", "requests", "errors", "p50_us", "p99_us", "p99.9_us",
 ///                "max_us"}, ...], one for each --interval
 ///   histogram    [[latency in us, count], ...], ascending, the middle of each bucket

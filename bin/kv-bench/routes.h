@@ -1,7 +1,7 @@
 #pragma once
 
-/// Which node has which key, as a run knows it. Pure, but for the addresses that the MapKeeper fills
-/// in.
+/// Which node has which key, as a run knows it. Pure, but for the addresses that the MapKeeper
+/// fills in.
 
 #include <cstdint>
 #include <span>

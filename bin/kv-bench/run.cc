@@ -57,6 +57,7 @@ struct Run {
     const std::vector<io::Endpoint>& endpoints;
     Shared& shared;
     HistoryFile history;
+    std::optional<MapKeeper> keeper;  ///< of a cluster
     std::barrier<> step;
     std::vector<Measured> measured;  ///< one per thread
     Monitor load;
@@ -84,7 +85,8 @@ void run_thread(Run& run, unsigned index) {
     }
     const Share connections = share_of(o.connections, index, o.threads);
     Worker worker(o, run.workload, run.shared, o.record.empty() ? nullptr : &run.history,
-                  connections.first, static_cast<std::size_t>(connections.count));
+                  run.keeper ? &*run.keeper : nullptr, connections.first,
+                  static_cast<std::size_t>(connections.count));
     worker.connect(run.endpoints);
     run.step.arrive_and_wait();
     if (o.preload) {
@@ -107,6 +109,15 @@ void run_thread(Run& run, unsigned index) {
     worker.close();
 }
 
+/// A thread without a connection to a node could not send what it draws for its shards.
+Status check_connections(const Options& options, const Routes& routes) {
+    const std::size_t least = routes.nodes.size() * options.threads;
+    if (options.connections >= least) return {};
+    return fail(Errc::config,
+                fmt::format("--connections {}: {} nodes need at least {}, one for each and thread",
+                            options.connections, routes.nodes.size(), least));
+}
+
 }  // namespace
 
 Result<RunResult> run_benchmark(const Options& options, Shared& shared) {
@@ -114,6 +125,10 @@ Result<RunResult> run_benchmark(const Options& options, Shared& shared) {
     KV_TRY(const std::vector<io::Endpoint> endpoints, client::resolve(options.host, options.port));
     Run run(options, endpoints, shared);
     if (!options.record.empty()) KV_CHECK(run.history.open(options.record));
+    if (options.cluster) {
+        KV_CHECK(run.keeper.emplace().start(options));
+        KV_CHECK(check_connections(options, *run.keeper->routes()));
+    }
     std::vector<std::jthread> threads;
     for (unsigned i = 1; i < options.threads; ++i) {
         threads.emplace_back([&run, i] { run_thread(run, i); });
@@ -125,6 +140,7 @@ Result<RunResult> run_benchmark(const Options& options, Shared& shared) {
     if (!recorded) return fail(recorded.error());
     RunResult result;
     for (const Measured& each : run.measured) result.measured.merge(each);
+    if (run.keeper) result.measured.map_refreshes = run.keeper->refreshes();
     result.series = run.measure.series();
     return result;
 }

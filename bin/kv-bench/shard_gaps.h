@@ -3,8 +3,9 @@
 /// How long each shard was not available: the longest time between two OK answers of it in which a
 /// request of it was waiting, or had failed since the first of the two. When none waited at the
 /// first of the two, the time begins with the first request that did. A request waits from the
-/// moment it is to be sent (in an open loop: is due) until it is answered or given up, however often
-/// it is sent meanwhile. Costs a few instructions for each request; nothing is allocated. Pure.
+/// moment it is to be sent (in an open loop: is due) until it is answered or given up, however
+/// often it is sent meanwhile. Costs a few instructions for each request; nothing is allocated.
+/// Pure.
 
 #include <algorithm>
 #include <vector>

@@ -1,8 +1,8 @@
 #pragma once
 
-/// Requests of one thread that are on no connection: those that have not been sent yet, by node, and
-/// those that were refused and are to be sent again, by shard. Bounded by who adds: see ClusterLoad.
-/// Pure.
+/// Requests of one thread that are on no connection: those that have not been sent yet, by node,
+/// and those that were refused and are to be sent again, by shard. Bounded by who adds: see
+/// ClusterLoad. Pure.
 
 #include <deque>
 #include <vector>

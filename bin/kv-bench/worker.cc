@@ -36,13 +36,15 @@ Instant after(Instant start, Duration duration) noexcept {
 }  // namespace
 
 Worker::Worker(const Options& options, const Workload& workload, Shared& shared,
-               HistoryFile* history, std::size_t first_connection, std::size_t connections)
+               HistoryFile* history, MapKeeper* keeper, std::size_t first_connection,
+               std::size_t connections)
     : options_(options),
       workload_(workload),
       shared_(shared),
       history_(history),
       first_connection_(first_connection),
-      connections_wanted_(connections) {}
+      connections_wanted_(connections),
+      keeper_(keeper) {}
 
 Worker::~Worker() = default;
 
@@ -53,16 +55,30 @@ void Worker::connect(const std::vector<io::Endpoint>& endpoints) {
     if (!backend) return shared_.fail(backend.error().text());
     backend_ = std::move(*backend);
     reactor_.emplace(*backend_);
+    for (std::size_t i = 0; i < connections_wanted_; ++i) {
+        connections_.push_back(
+            std::make_unique<Connection>(*this, first_connection_ + i, history_));
+    }
+    if (keeper_ != nullptr) cluster_.emplace(*this, *keeper_, connections_);
     std::vector<io::Endpoint> candidates = endpoints;
-    for (std::size_t i = 0; i < connections_wanted_ && !shared_.failed(); ++i) {
+    for (const auto& connection : connections_) {
+        if (shared_.failed()) return;
+        if (cluster_) candidates = {cluster_->endpoint(*connection)};
         const auto connected = client::connect_first(*reactor_, candidates);
         if (!connected) return shared_.fail(connected.error().text());
         endpoint_ = connected->endpoint;
         candidates = {endpoint_};  // the name's other addresses may be other servers
-        connections_.push_back(
-            std::make_unique<Connection>(*this, first_connection_ + i, history_));
-        connections_.back()->attach(connected->fd);
-        ++open_;
+        attach(*connection, connected->fd);
+    }
+}
+
+void Worker::attach(Connection& connection, std::int32_t fd) {
+    connection.attach(fd);
+    ++open_;
+    if (closing_) {
+        connection.close();
+    } else if (cluster_) {
+        connection.greet();
     }
 }
 
@@ -71,18 +87,27 @@ void Worker::run(const Phase& phase, Measured& measured, Monitor& monitor) {
     if (shared_.failed() || interrupted || stopped_) return monitor.leave();
     const Duration cpu_before = thread_cpu();
     begin(phase, measured, monitor);
-    for (const auto& connection : connections_) {
-        if (connection->open()) offer(*connection, start_);
+    if (cluster_) {
+        cluster_->begin_phase(start_);
+    } else {
+        for (const auto& connection : connections_) {
+            if (connection->open()) offer(*connection, start_);
+        }
     }
     Instant now = start_;
     const auto goes_on = [&] {
         // An open loop lasts as long as it should, though its last request is answered before.
-        return busy_ > 0 || !over(now) || (paced() && now < planned_end_ && timed());
+        const bool waits = cluster_ && cluster_->waiting() > 0;
+        return busy_ > 0 || waits || !over(now) || (paced() && now < planned_end_ && timed());
     };
     while (!shared_.failed() && !stopped_ && goes_on()) {
         reactor_->turn(wait_max(now));
         now = reactor_->now();
-        if (paced()) offer_to_idle(now);
+        if (cluster_) {
+            cluster_->look_around(now);
+        } else if (paced()) {
+            offer_to_idle(now);
+        }
         look_around(now);
     }
     if (paced() && timed()) {
@@ -90,6 +115,7 @@ void Worker::run(const Phase& phase, Measured& measured, Monitor& monitor) {
         measured.not_sent += requests_left_;
     }
     finish_interval(clock());
+    if (cluster_) measured.longest_gaps = cluster_->longest_gaps(clock());
     monitor.leave();
     measured.cpu += thread_cpu() - cpu_before;
     measured_ = &ignored_;
@@ -128,10 +154,20 @@ Batch Worker::next_batch(Instant now, std::size_t among) noexcept {
     if (over(now) || shared_.failed()) return {};
     std::uint64_t count = std::min<std::uint64_t>(options_.pipeline, requests_left_);
     if (paced()) {
-        const std::uint64_t due = pacer_.due(now);
-        const std::uint64_t waiting = due > taken_ ? due - taken_ : 0;
-        count = std::min<std::uint64_t>(count, (waiting + among - 1) / among);
+        count = std::min<std::uint64_t>(count, (due_and_not_taken(now) + among - 1) / among);
     }
+    return take(static_cast<std::size_t>(count), now);
+}
+
+std::uint64_t Worker::due_and_not_taken(Instant now) const noexcept {
+    const std::uint64_t due = pacer_.due(now);
+    return due > taken_ ? due - taken_ : 0;
+}
+
+Batch Worker::take(std::size_t most, Instant now) noexcept {
+    if (over(now) || shared_.failed()) return {};
+    std::uint64_t count = std::min<std::uint64_t>(most, requests_left_);
+    if (paced()) count = std::min(count, due_and_not_taken(now));
     const Batch batch{phase_.load ? phase_.first_key + taken_ : taken_,
                       static_cast<std::size_t>(count), phase_.load};
     taken_ += count;
@@ -139,11 +175,19 @@ Batch Worker::next_batch(Instant now, std::size_t among) noexcept {
     return batch;
 }
 
+bool Worker::drops_unsent(Instant now) const noexcept {
+    return now >= deadline_ || shared_.interrupted.load(std::memory_order_relaxed);
+}
+
+void Worker::began_batch(Instant now) noexcept {
+    if (busy_++ == 0) last_reply_ = std::max(last_reply_, now);
+}
+
 /// Gives an idle connection a batch, or notes that it waits for one.
 void Worker::offer(Connection& connection, Instant now) {
     const Batch batch = next_batch(now, idle_ + 1);
     if (batch.count > 0) {
-        if (busy_++ == 0) last_reply_ = std::max(last_reply_, now);
+        began_batch(now);
         connection.send(batch);
     } else if (paced()) {
         push_idle(connection);
@@ -166,7 +210,7 @@ void Worker::offer_to_idle(Instant now) {
         if (connection.open() && !connection.busy()) {
             const Batch batch = next_batch(now, idle_);
             if (batch.count == 0) return;
-            if (busy_++ == 0) last_reply_ = std::max(last_reply_, now);
+            began_batch(now);
             connection.send(batch);
         }
         idle_front_ = connection.next_idle;
@@ -178,20 +222,33 @@ void Worker::offer_to_idle(Instant now) {
 void Worker::paced_replies(const Batch& batch, std::size_t first, std::size_t count,
                            Instant now) noexcept {
     for (std::size_t i = 0; i < count; ++i) {
-        const Duration latency = now - pacer_.intended(batch.first + first + i);
-        latency_.record(static_cast<std::uint64_t>(std::max(latency, Duration::zero()).count()));
+        record_latency(now - pacer_.intended(batch.first + first + i));
     }
 }
 
+void Worker::record_latency(Duration latency, std::uint64_t requests) noexcept {
+    const Duration shown = std::max(latency, Duration::zero());
+    latency_.record(static_cast<std::uint64_t>(shown.count()), requests);
+}
+
 void Worker::finished(Connection& connection, Instant sent, Instant now, std::size_t requests) {
-    if (!paced()) latency_.record(static_cast<std::uint64_t>((now - sent).count()), requests);
+    if (cluster_) requests = std::exchange(connection.place.answered, 0);
+    if (!paced()) record_latency(now - sent, requests);
     measured_->finished = std::max(measured_->finished, now);
     last_reply_ = now;
     --busy_;
-    offer(connection, now);
+    if (cluster_) {
+        cluster_->offer(connection, now);
+    } else {
+        offer(connection, now);
+    }
 }
 
 Duration Worker::wait_max(Instant now) const noexcept {
+    if (cluster_) {
+        const Duration most = std::min(look_around_every, cluster_->wait_max());
+        return paced() && !over(now) ? std::min(most, pacer_.until(taken_, now)) : most;
+    }
     if (!paced() || idle_ == 0 || over(now)) return look_around_every;
     return std::min(look_around_every, pacer_.until(taken_, now));
 }
@@ -202,7 +259,7 @@ void Worker::look_around(Instant now) {
     const bool at_end = std::chrono::abs(planned_end_ - now) < options_.interval / 2;
     if (now - interval_start_ >= options_.interval && !at_end) finish_interval(now);
     if (!lost_.empty() && now >= reconnect_at_) reconnect(now);
-    if (busy_ > 0) check_silence(now);
+    if (busy_ > 0 && !cluster_) check_silence(now);
     if (!shared_.interrupted.load(std::memory_order_relaxed)) return;
     requests_left_ = 0;
     planned_end_ = std::min(planned_end_, now);
@@ -210,8 +267,14 @@ void Worker::look_around(Instant now) {
     if (now - interrupted_at_ < interrupt_patience) return;
     stopped_ = true;
     for (const auto& connection : connections_) {
-        if (connection->busy()) give_up(*connection, "no reply before the interrupt", {});
+        if (!connection->busy()) continue;
+        if (cluster_) {
+            cluster_->lost(*connection, interrupted_text, {}, now);
+        } else {
+            give_up(*connection, interrupted_text, {});
+        }
     }
+    if (cluster_) cluster_->abandon();
 }
 
 void Worker::finish_interval(Instant now) {
@@ -236,29 +299,32 @@ void Worker::check_silence(Instant now) {
     silence_check_at_ = now + look_around_every;
     for (const auto& connection : connections_) {
         if (!connection->busy() || now - connection->sent_at() <= options_.timeout) continue;
-        give_up(*connection, "timeout", "no reply in time");
+        give_up(*connection, timed_out_text, "no reply in time");
         connection->close();
     }
 }
 
-void Worker::misunderstood(std::string_view what) {
-    shared_.fail(fmt::format("{} sent {}: check --protocol (this run: {})", endpoint_.text(), what,
-                             name(options_.workload.wire)));
+void Worker::misunderstood(const Connection& connection, std::string_view what) {
+    shared_.fail(fmt::format("{} sent {}: check --protocol (this run: {})",
+                             endpoint(connection).text(), what, name(options_.workload.wire)));
 }
 
-std::string Worker::lost_text(int error) const {
-    if (error == 0) {
-        return fmt::format("{} closed a connection: the server's log says why", endpoint_.text());
-    }
-    std::string text = fmt::format("connection to {} failed: {}", endpoint_.text(),
-                                   std::generic_category().message(error));
+std::string Worker::lost_text(const Connection& connection, int error) const {
+    const std::string server = endpoint(connection).text();
+    if (error == 0) return server + " closed a connection: the server's log says why";
+    std::string text =
+        fmt::format("connection to {} failed: {}", server, std::generic_category().message(error));
     if (const auto hint = client::advice(error); !hint.empty()) text.append(". ").append(hint);
     return text;
 }
 
 void Worker::ended(Connection& connection, int error) {
-    if (!options_.reconnect || phase_.load) return shared_.fail(lost_text(error));
-    if (connection.busy()) give_up(connection, "connection lost", lost_text(error));
+    if (cluster_) {
+        return cluster_->lost(connection, connection_lost_text, lost_text(connection, error),
+                              clock());
+    }
+    if (!options_.reconnect || phase_.load) return shared_.fail(lost_text(connection, error));
+    if (connection.busy()) give_up(connection, connection_lost_text, lost_text(connection, error));
     connection.close();
 }
 
@@ -271,7 +337,12 @@ void Worker::give_up(Connection& connection, std::string_view kind, std::string_
 
 void Worker::closed(Connection& connection) {
     --open_;
-    if (!closing_) lost_.push_back(&connection);
+    if (closing_) return;
+    if (cluster_) {
+        cluster_->closed(connection);
+    } else {
+        lost_.push_back(&connection);
+    }
 }
 
 void Worker::reconnect(Instant now) {
@@ -285,8 +356,7 @@ void Worker::reconnect(Instant now) {
         Connection& connection = *lost_.front();
         lost_.erase(lost_.begin());
         connection.detach();
-        connection.attach(connected->fd);
-        ++open_;
+        attach(connection, connected->fd);
         offer(connection, reactor_->now());
     }
 }
@@ -294,9 +364,16 @@ void Worker::reconnect(Instant now) {
 void Worker::close() {
     closing_ = true;
     for (const auto& connection : connections_) {
-        if (std::ranges::find(lost_, connection.get()) == lost_.end()) connection->close();
+        if (connection->connecting()) {
+            connection->cancel_connect();
+        } else if (connection->open()) {
+            connection->close();
+        }
     }
-    while (open_ > 0) reactor_->turn(look_around_every);
+    while (open_ > 0 || (cluster_ && cluster_->connecting() > 0)) {
+        reactor_->turn(look_around_every);
+    }
+    cluster_.reset();
     connections_.clear();
 }
 

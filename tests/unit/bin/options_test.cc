@@ -43,6 +43,8 @@ TEST(BenchOptions, Defaults) {
     EXPECT_EQ(run->rate, 0);
     EXPECT_EQ(run->interval, 1s);
     EXPECT_FALSE(run->reconnect);
+    EXPECT_FALSE(run->cluster);
+    EXPECT_TRUE(run_of(bench_line({"--cluster"}))->cluster);
     EXPECT_FALSE(run->progress);
     EXPECT_EQ(run->duration, 10s);
     EXPECT_EQ(run->warmup, 1s);
