@@ -13,6 +13,8 @@ namespace {
 
 /// What is too slow is looked for this often.
 constexpr Duration check_every = 100ms;
+/// A node that says nothing may have been replaced: who asks the others need not wait for it.
+constexpr Duration suspicious_silence = 200ms;
 
 Duration longer(Duration backoff, Duration least, Duration most) noexcept {
     return std::clamp(2 * backoff, least, most);
@@ -161,16 +163,22 @@ void ClusterLoad::check_silence(Instant now) {
             lost(*connection, timed_out_text, "no reply in time", now);
         }
     }
-    if (room_.total() == 0) return;
     for (std::size_t shard = 0; shard < routes_->home.size(); ++shard) {
-        if (gaps_.silence(shard, now) <= timeout) continue;
-        for (const OpenRequest& request : room_.take_shard(shard)) {
-            Measured& measured = worker_.measured();
-            measured.counts.errors.add(fmt::format("{}: {}", timed_out_text, name(request.refusal)),
-                                       fmt::format("no OK from shard {} in time", shard));
-            ++measured.unanswered;
-            gaps_.failed(shard);
-        }
+        const Duration silence = gaps_.silence(shard, now);
+        if (silence > suspicious_silence) keeper_.want_refresh();
+        if (silence > timeout) give_up(shard, now - timeout);
+    }
+}
+
+/// What waits for `shard` since before `then`.
+void ClusterLoad::give_up(std::size_t shard, Instant then) {
+    Measured& measured = worker_.measured();
+    for (const OpenRequest& request : room_.take_older(shard, then)) {
+        const std::string_view why = request.again ? name(request.refusal) : "node not connected";
+        measured.counts.errors.add(fmt::format("{}: {}", timed_out_text, why),
+                                   fmt::format("no OK from shard {} in time", shard));
+        ++measured.unanswered;
+        gaps_.failed(shard);
     }
 }
 
@@ -204,7 +212,7 @@ void ClusterLoad::look_around(Instant now) {
 
 void ClusterLoad::abandon() {
     for (std::size_t shard = 0; shard < routes_->home.size(); ++shard) {
-        const std::vector<OpenRequest> left = room_.take_shard(shard);
+        const std::vector<OpenRequest> left = room_.take_older(shard, Instant::max());
         if (left.empty()) continue;
         worker_.measured().counts.errors.add(interrupted_text, {}, left.size());
         worker_.measured().unanswered += left.size();

@@ -100,6 +100,7 @@ private:
     void leave(Connection& connection);
     void connect_away(Instant now);
     void check_silence(Instant now);
+    void give_up(std::size_t shard, Instant then);
 
     std::uint16_t shard_of(Operation operation, std::uint64_t key) const noexcept {
         const bool counter = operation == Operation::incr;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 
 #include "bin/kv-bench/text.h"
@@ -30,7 +29,9 @@ constexpr std::size_t gaps_shown = 4;
 std::string gaps_text(const std::vector<Duration>& gaps) {
     std::vector<std::size_t> shards(gaps.size());
     std::iota(shards.begin(), shards.end(), std::size_t{0});
-    std::ranges::stable_sort(shards, std::greater(), [&](std::size_t i) { return gaps[i]; });
+    std::ranges::sort(shards, [&](std::size_t a, std::size_t b) {
+        return gaps[a] != gaps[b] ? gaps[a] > gaps[b] : a < b;
+    });
     shards.resize(std::min(shards.size(), gaps_shown));
     std::string out;
     for (const std::size_t shard : shards) {
@@ -117,7 +118,7 @@ std::string report_text(const Options& options, const Measured& measured) {
                        classes.empty() ? "" : ": ", classes);
     for (const ErrorKinds::Kind& kind : measured.counts.errors.kinds()) {
         out += fmt::format("            {}  {}\n", kind.count, printable(kind.name));
-        if (kind.first != kind.name) {
+        if (kind.first != kind.name && !kind.first.empty()) {
             out += fmt::format("            the first: {}\n", printable(kind.first));
         }
     }

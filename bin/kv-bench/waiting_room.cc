@@ -77,17 +77,20 @@ std::vector<OpenRequest> WaitingRoom::take_unsent() {
     return all;
 }
 
-std::vector<OpenRequest> WaitingRoom::take_shard(std::size_t shard) {
+std::vector<OpenRequest> WaitingRoom::take_older(std::size_t shard, Instant then) {
     Shard& from = shards_[shard];
     Node& node = nodes_[from.home];
-    std::vector<OpenRequest> all(from.refused.begin(), from.refused.end());
-    node.refused -= all.size();
-    refused_ -= all.size();
-    from.refused.clear();
-    const auto of_shard = [&](const OpenRequest& each) { return each.shard == shard; };
-    std::ranges::copy_if(node.unsent, std::back_inserter(all), of_shard);
-    unsent_ -= std::erase_if(node.unsent, of_shard);
-    return all;
+    std::vector<OpenRequest> taken;
+    const auto is_older = [&](const OpenRequest& each) {
+        if (each.shard != shard || each.born >= then) return false;
+        taken.push_back(each);
+        return true;
+    };
+    const std::size_t refused = std::erase_if(from.refused, is_older);
+    node.refused -= refused;
+    refused_ -= refused;
+    unsent_ -= std::erase_if(node.unsent, is_older);
+    return taken;
 }
 
 }  // namespace kv::bench

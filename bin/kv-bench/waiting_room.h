@@ -38,8 +38,8 @@ public:
     void take(std::size_t node, std::size_t count, Instant now, std::vector<OpenRequest>& out);
     /// Hands over and forgets those that were not sent yet.
     std::vector<OpenRequest> take_unsent();
-    /// All of a shard.
-    std::vector<OpenRequest> take_shard(std::size_t shard);
+    /// Those of a shard that were born before `then`.
+    std::vector<OpenRequest> take_older(std::size_t shard, Instant then);
 
     std::size_t total() const noexcept { return unsent_ + refused_; }
     std::size_t unsent() const noexcept { return unsent_; }

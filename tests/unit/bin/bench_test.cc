@@ -99,8 +99,19 @@ TEST(Bench, ErrorsAreCountedByKindAndExit1) {
     const Outcome got = bench(server, {"--protocol", "resp", "-n", "400", "-c", "1", "--json"});
     EXPECT_EQ(got.exit_code, 1);
     EXPECT_TRUE(contains(got.out, "\"errors\":100,\"errors_by_kind\":{\"MOVED\":100}")) << got.out;
+    EXPECT_TRUE(contains(got.out, "\"errors_by_class\":{\"redirected\":100}")) << got.out;
     EXPECT_TRUE(contains(got.out, "\"not_found\":100")) << got.out;
     EXPECT_TRUE(contains(got.out, "\"requests\":400")) << got.out;
+}
+
+TEST(Bench, ClusterNeedsAServerThatHasAMap) {
+    const FakeServer server([](Spoken, std::string_view, std::string& out) {
+        out.append("-ERR unknown command 'CLUSTER'\r\n");
+        return true;
+    });
+    const Outcome got = bench(server, {"--cluster", "-n", "100"});
+    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_TRUE(contains(got.err, "unknown command 'CLUSTER'")) << got.err;
 }
 
 TEST(Bench, ALostConnectionExits3AndSaysWhich) {

@@ -86,16 +86,24 @@ TEST_F(Room, WhatWaitsMovesWithItsShardAndNeedNotWait) {
     EXPECT_EQ(take(0, 9, at(100)), (Keys{2, 3}));
 }
 
-TEST_F(Room, AShardIsGivenUpAsAWhole) {
-    room_.refused(request(1, 0), at(0));
-    room_.add(request(2, 0));
-    room_.add(request(3, 1));
-    EXPECT_EQ(room_.take_shard(0).size(), 2);
-    EXPECT_EQ(room_.total(), 1);
-    EXPECT_EQ(room_.of_node(0), 1);
+TEST_F(Room, WhatIsTooOldIsTakenOut) {
+    const auto born = [](OpenRequest made, int ms) {
+        made.born = at(ms);
+        return made;
+    };
+    room_.refused(born(request(1, 0), 10), at(50));
+    room_.refused(born(request(2, 0), 30), at(50));
+    room_.add(born(request(3, 0), 10));
+    room_.add(born(request(4, 1), 10));
+    const std::vector<OpenRequest> taken = room_.take_older(0, at(20));
+    ASSERT_EQ(taken.size(), 2);
+    EXPECT_EQ(taken[0].key, 1);
+    EXPECT_EQ(taken[1].key, 3);
+    EXPECT_EQ(room_.total(), 2);
+    EXPECT_EQ(room_.of_node(0), 2);
     EXPECT_EQ(room_.take_unsent().size(), 1);
+    EXPECT_EQ(take(0, 9, at(100)), Keys{2});
     EXPECT_EQ(room_.total(), 0);
-    EXPECT_EQ(take(0, 9, at(100)), Keys{});
 }
 
 }  // namespace
