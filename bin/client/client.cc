@@ -67,6 +67,11 @@ Result<Reply> Client::next_reply() {
     }
 }
 
+bool Client::ended() {
+    reactor_.turn(Duration::zero());
+    return ended_;
+}
+
 void Client::keep(Reply push) {
     if (pushes_.size() == pushes_max) pushes_.erase(pushes_.begin());
     pushes_.push_back(std::move(push));

@@ -46,6 +46,9 @@ public:
     std::vector<Reply> take_pushes() { return std::exchange(pushes_, {}); }
     static constexpr std::size_t pushes_max = 1000;
 
+    /// Whether the server has ended the connection, as far as is known by now.
+    bool ended();
+
     Mode mode() const noexcept { return options_.mode; }
     /// For the next request, when it is an extended frame.
     std::uint64_t next_request_id() noexcept { return ++request_id_; }

@@ -131,4 +131,11 @@ Result<Connected> connect_first(io::Reactor& reactor, const std::vector<io::Endp
     return fail(Errc::io, std::move(text));
 }
 
+void pause(io::Reactor& reactor, Duration duration) {
+    const Instant until = reactor.backend().now() + duration;
+    for (Instant now = reactor.backend().now(); now < until; now = reactor.backend().now()) {
+        reactor.turn(until - now);
+    }
+}
+
 }  // namespace kv::client

@@ -27,6 +27,9 @@ struct Connected {
 Result<Connected> connect_first(io::Reactor& reactor, const std::vector<io::Endpoint>& endpoints,
                                 Duration timeout = connect_timeout_default);
 
+/// Turns the reactor for so long.
+void pause(io::Reactor& reactor, Duration duration);
+
 /// What a person can do about an errno of a connection; empty when there is no advice.
 std::string_view advice(int error) noexcept;
 
