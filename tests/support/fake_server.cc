@@ -56,6 +56,7 @@ public:
     const Answer& answer;
     io::Listener listener;
     bool listening = true;
+    bool stopping = false;  ///< what is accepted still is closed at once
     std::size_t open = 0;
     std::vector<std::unique_ptr<Client>> clients;
 };
@@ -131,6 +132,7 @@ Server::~Server() = default;
 void Server::on_accepted(std::int32_t fd) noexcept {
     clients.push_back(std::make_unique<Client>(*this, fd));
     ++open;
+    if (stopping) clients.back()->close();
 }
 
 io::Task<void> start(Server& server, io::Endpoint endpoint, Result<io::Endpoint>& bound,
@@ -177,6 +179,7 @@ Status serve(std::uint16_t port, const Answer& answer, const std::atomic<bool>& 
     server.listener.accept();
     on_listening(bound->port);
     while (!stop.load(std::memory_order_acquire)) reactor.turn(look_at_stop);
+    server.stopping = true;
     server.listener.close();
     for (const auto& client : server.clients) client->close();
     while (server.open > 0 || server.listening) reactor.turn(look_at_stop);
