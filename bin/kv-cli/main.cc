@@ -4,9 +4,8 @@
 
 #include <array>
 #include <cstdio>
-#include <optional>
 
-#include "bin/kv-cli/advice.h"
+#include "bin/kv-cli/cluster_commands.h"
 #include "bin/kv-cli/history.h"
 #include "bin/kv-cli/options.h"
 #include "bin/kv-cli/session.h"
@@ -40,13 +39,18 @@ void print(std::FILE* to, std::string_view text) {
 }
 
 int refuse(const Error& error) {
+    if (error.code == Errc::no_protocol) {
+        print(stderr, "kv-cli: HELLO 3: " + error.text() +
+                          "\nThis server speaks RESP2 only: use -r and not -3.\n");
+        return cli::exit_error_reply;
+    }
     print(stderr, "kv-cli: " + error.text() + "\n");
     return cli::exit_connect;
 }
 
 cli::Style style_of(const cli::Options& options) {
     if (options.json) return cli::Style::json;
-    if (options.client.mode != client::Mode::resp) return cli::Style::text;
+    if (options.cluster.mode != client::Mode::resp) return cli::Style::text;
     const bool shown = isatty(STDOUT_FILENO) == 1 && !options.scan;
     return shown ? cli::Style::quoted : cli::Style::raw;
 }
@@ -61,30 +65,15 @@ std::string read_input() {
     return input;
 }
 
-/// Asks for RESP3. Nothing: granted; else the exit code.
-std::optional<int> greet(client::Client& client) {
-    constexpr std::array<std::string_view, 2> hello{"HELLO", "3"};
-    const auto reply = client.call(hello);
-    if (!reply) {
-        print(stderr, "kv-cli: " + reply.error().text() + "\n" +
-                          cli::advice(reply.error(), client.mode(), 1) + "\n");
-        return cli::exit_connect;
-    }
-    if (!reply->refused()) return std::nullopt;
-    print(stderr, "kv-cli: HELLO 3: " + reply->text +
-                      "\nThis server speaks RESP2 only: use -r and not -3.\n");
-    return cli::exit_error_reply;
-}
-
 /// With a person at a terminal.
-int converse(const cli::Options& options, client::Client& client) {
-    cli::CommandTable commands(options.client.mode);
-    if (options.client.mode == client::Mode::resp) {
+int converse(const cli::Options& options, client::ClusterClient& client) {
+    cli::CommandTable commands(options.cluster.mode);
+    if (options.cluster.mode == client::Mode::resp) {
         constexpr std::array<std::string_view, 2> docs{"COMMAND", "DOCS"};
         const auto reply = client.call(docs);
         if (reply) commands.learn(*reply);
     }
-    print(stdout, cli::greeting(options.client));
+    print(stdout, cli::greeting(client.home(), client.mode()));
     cli::Session session(client, style_of(options), &commands);
     const auto lines = cli::terminal_lines("> ", cli::history_path(), commands);
     return session.run_lines(*lines);
@@ -96,14 +85,20 @@ int run(cli::Options options) {
     auto backend = io::UringBackend::create({.submissions = 16, .completions = 64});
     if (!backend) return refuse(backend.error());
     io::Reactor reactor(**backend);
-    const auto client = client::Client::connect(reactor, options.client);
-    if (!client) return refuse(client.error());
-    if (options.resp3) {
-        if (const std::optional<int> refused = greet(**client)) return *refused;
+    switch (options.cluster_task) {
+        case cli::ClusterTask::none: break;
+        case cli::ClusterTask::status:
+            return cli::show_cluster_status(reactor, options.cluster, options.json);
+        case cli::ClusterTask::transfer:
+            return cli::transfer_shard(reactor, options.cluster, options.shard, options.node);
     }
+    const auto client = client::ClusterClient::connect(reactor, options.cluster);
+    if (!client) return refuse(client.error());
     cli::Session session(**client, style_of(options), nullptr);
+    if (!options.scan && !options.command.empty()) return session.run_command(options.command);
+    // A conversation is worth a look at who leads what; one command goes where it is sent.
+    (*client)->learn();
     if (options.scan) return session.run_scan(options.scan_pattern, options.scan_count);
-    if (!options.command.empty()) return session.run_command(options.command);
     if (isatty(STDIN_FILENO) != 1) return session.run_lines(*cli::plain_lines(""));
     return converse(options, **client);
 }

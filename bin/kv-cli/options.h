@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bin/client/client.h"
+#include "bin/client/cluster_client.h"
 #include "proto/base/log.h"
 
 namespace kv::cli {
@@ -17,18 +17,28 @@ enum Exit : int {
     exit_error_reply = 1,  ///< also a redirect, and a command that cannot be sent
     exit_usage = 2,
     exit_connect = 3,  ///< no connection, or it was lost before the answer
+    exit_unknown = 4,  ///< nobody knows whether a write was carried out
+};
+
+/// What kv-cli does with a cluster by itself.
+enum class ClusterTask : std::uint8_t {
+    none,
+    status,    ///< `cluster status`
+    transfer,  ///< `cluster transfer SHARD NODE`
 };
 
 struct Options {
-    client::ClientOptions client;
+    client::ClusterOptions cluster;
     log::Level log_level = log::Level::warn;
-    bool resp3 = false;  ///< begin with HELLO 3
     bool json = false;
     bool scan = false;  ///< print all keys
     std::string scan_pattern;
     std::uint64_t scan_count = 0;      ///< 0: as the server likes
     bool last_from_input = false;      ///< standard input is the last argument
     std::vector<std::string> command;  ///< one-shot mode when not empty
+    ClusterTask cluster_task = ClusterTask::none;
+    std::uint16_t shard = 0;  ///< transfer: which
+    NodeId node;              ///< transfer: to whom
 };
 
 /// What the command line asks for: to run, or to print something and exit.

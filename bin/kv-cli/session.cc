@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "bin/client/request.h"
@@ -25,17 +26,17 @@ bool blank(const std::string& line) {
 
 }  // namespace
 
-std::string greeting(const client::ClientOptions& options) {
+std::string greeting(const client::Address& server, client::Mode mode) {
     return fmt::format(
-        "Connected to {}:{} ({} mode). Type commands (PING, SET k v, GET k, DEL k, KEYS). Ctrl+D "
+        "Connected to {} ({} mode). Type commands (PING, SET k v, GET k, DEL k, KEYS). Ctrl+D "
         "to quit.\n",
-        options.host.find(':') == options.host.npos ? options.host : "[" + options.host + "]",
-        options.port, name(options.mode));
+        server.text(), name(mode));
 }
 
 void Session::add(Result<std::string> request, Style style) {
     if (request) {
-        requests_ += *request;
+        request_bytes_ += request->size();
+        requests_.emplace_back(client_.mode(), *std::move(request));
         asked_.push_back({style, {}});
     } else {
         asked_.push_back({style, fail(std::move(request.error()))});
@@ -50,43 +51,51 @@ void Session::advise(const std::string& text) {
 int Session::show(const client::Reply& reply, Style style) {
     print(stdout, render(reply, style));
     advise(advice(reply, client_.mode()));
+    if (outcome_unknown(reply)) return exit_unknown;
     return reply.refused() ? exit_error_reply : exit_answered;
 }
 
-int Session::fail_call(const Error& error, std::size_t unanswered) {
+int Session::fail_call(const Error& error, std::span<const client::Exchange> unanswered) {
     connected_ = false;
     log::debug("call failed", log::field("error", error.text()));
     print(stderr,
           error.code == Errc::closed ? "Server disconnected.\n" : "kv-cli: " + error.text() + "\n");
-    advise(advice(error, client_.mode(), unanswered));
-    return exit_connect;
+    const auto sent = std::ranges::count_if(unanswered, &client::Exchange::sent);
+    if (sent == 0) return exit_connect;
+    advise(advice(error, client_.mode(), static_cast<std::size_t>(sent)));
+    const bool may_have_written = std::ranges::any_of(
+        unanswered, [](const auto& each) { return each.sent && !each.route.reads; });
+    return may_have_written ? exit_unknown : exit_connect;
 }
 
 /// Sends what add() gathered and prints the replies, those of requests that could not be built in
 /// the words of the mode.
 int Session::send_batch() {
-    const std::string requests = std::exchange(requests_, {});
+    std::vector<client::Exchange> requests = std::exchange(requests_, {});
     const std::vector<Asked> asked = std::exchange(asked_, {});
-    auto unanswered = static_cast<std::size_t>(
-        std::ranges::count_if(asked, [](const Asked& each) { return each.encoded.has_value(); }));
-    bool sent = false;
+    request_bytes_ = 0;
     int worst = exit_answered;
-    for (const Asked& each : asked) {
-        if (!each.encoded) {
+    auto next = asked.begin();
+    const auto show_unsent = [&] {
+        for (; next != asked.end() && !next->encoded; ++next) {
             client::Reply refusal;
             refusal.kind = client::ReplyKind::error;
-            refusal.text = each.encoded.error().text();
-            worst = std::max(worst, show(refusal, each.style));
-            continue;
+            refusal.text = next->encoded.error().text();
+            worst = std::max(worst, show(refusal, next->style));
         }
-        const auto reply =
-            std::exchange(sent, true) ? client_.next_reply() : client_.call(requests);
-        for (const client::Reply& push : client_.take_pushes()) show(push, style_);
-        if (!reply) return std::max(worst, fail_call(reply.error(), unanswered));
-        --unanswered;
-        worst = std::max(worst, show(*reply, each.style));
-    }
-    return worst;
+    };
+    std::size_t answered = 0;
+    const Status status = client_.run(requests, [&](client::Exchange& exchange) {
+        show_unsent();
+        for (const client::Reply& push : exchange.pushes) show(push, style_);
+        worst = std::max(worst, show(exchange.reply, next->style));
+        exchange.reply = {};
+        ++answered;
+        ++next;
+    });
+    show_unsent();
+    if (status) return worst;
+    return std::max(worst, fail_call(status.error(), std::span(requests).subspan(answered)));
 }
 
 int Session::run_command(std::span<const std::string> words) {
@@ -116,8 +125,7 @@ int Session::run_lines(LineSource& lines) {
             add(encode_line(client_.mode(), *line, client_.next_request_id()),
                 report ? Style::raw : style_);
         }
-        const bool full =
-            asked_.size() >= batch_commands_max || requests_.size() >= batch_bytes_max;
+        const bool full = asked_.size() >= batch_commands_max || request_bytes_ >= batch_bytes_max;
         if (full || !lines.ready()) worst = std::max(worst, send_batch());
     }
     return worst;
@@ -130,8 +138,12 @@ int Session::run_scan(const std::string& pattern, std::uint64_t count) {
         std::vector<std::string_view> words{"SCAN", cursor};
         if (!pattern.empty()) words.insert(words.end(), {"MATCH", pattern});
         if (count != 0) words.insert(words.end(), {"COUNT", count_text});
-        const Result<client::Reply> reply = client_.call(words);
-        if (!reply) return fail_call(reply.error(), 1);
+        auto request = encode_words(client_.mode(), words, client_.next_request_id());
+        if (!request) return fail_call(request.error(), {});
+        std::array<client::Exchange, 1> step{client::Exchange(client_.mode(), *std::move(request))};
+        const Status status = client_.run(step, [](client::Exchange&) {});
+        if (!status) return fail_call(status.error(), step);
+        const client::Reply* const reply = &step.front().reply;
         if (reply->refused()) {
             print(stderr, "kv-cli: " + reply->text + "\n");
             advise(reply->text.find("unknown command") != std::string::npos

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "bin/client/client.h"
+#include "bin/client/cluster_client.h"
 #include "bin/kv-cli/commands.h"
 #include "bin/kv-cli/line_source.h"
 #include "bin/kv-cli/render.h"
@@ -18,7 +18,7 @@ class Session {
 public:
     /// `commands`, when there are some: a person types; "exit" and "quit" end the conversation and
     /// "help" explains.
-    Session(client::Client& client, Style style, const CommandTable* commands) noexcept
+    Session(client::ClusterClient& client, Style style, const CommandTable* commands) noexcept
         : client_(client), style_(style), commands_(commands) {}
 
     /// Each returns the exit code: of the one command, or the worst of all.
@@ -42,20 +42,21 @@ private:
     void add(Result<std::string> request, Style style);
     int send_batch();
     int show(const client::Reply& reply, Style style);
-    int fail_call(const Error& error, std::size_t unanswered);
+    int fail_call(const Error& error, std::span<const client::Exchange> unanswered);
     void advise(const std::string& text);
     bool answered_here(const std::string& line);
 
-    client::Client& client_;
+    client::ClusterClient& client_;
     Style style_;
     const CommandTable* commands_;
-    std::string requests_;      // bytes of the batch
-    std::vector<Asked> asked_;  // its commands
+    std::vector<Asked> asked_;                // the batch
+    std::vector<client::Exchange> requests_;  // those of it that are sent
+    std::size_t request_bytes_ = 0;
     std::set<std::string> advised_;
     bool connected_ = true;
 };
 
 /// "Connected to 127.0.0.1:6379 (text mode). Type commands ..."
-std::string greeting(const client::ClientOptions& options);
+std::string greeting(const client::Address& server, client::Mode mode);
 
 }  // namespace kv::cli

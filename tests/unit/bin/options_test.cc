@@ -223,9 +223,9 @@ TEST(BenchOptions, CommandsTakeTheirFiles) {
 TEST(CliOptions, Defaults) {
     const auto line = cli_line({});
     ASSERT_TRUE(line.run) << line.complaint;
-    EXPECT_EQ(line.run->client.host, "127.0.0.1");
-    EXPECT_EQ(line.run->client.port, 6379);
-    EXPECT_EQ(line.run->client.mode, client::Mode::text);
+    EXPECT_EQ(line.run->cluster.nodes, (std::vector<client::Address>{{"127.0.0.1", 6379}}));
+    EXPECT_TRUE(line.run->cluster.follow);
+    EXPECT_EQ(line.run->cluster.mode, client::Mode::text);
     EXPECT_EQ(line.run->log_level, log::Level::warn);
     EXPECT_TRUE(line.run->command.empty());
 }
@@ -236,18 +236,40 @@ TEST(CliOptions, ShortAndLongFlags) {
              {"--port", "7000", "--binary", "--log-level", "debug"}}) {
         const auto line = cli_line(args);
         ASSERT_TRUE(line.run) << line.complaint;
-        EXPECT_EQ(line.run->client.port, 7000);
-        EXPECT_EQ(line.run->client.mode, client::Mode::binary);
+        EXPECT_EQ(line.run->cluster.nodes[0].port, 7000);
+        EXPECT_EQ(line.run->cluster.mode, client::Mode::binary);
         EXPECT_EQ(line.run->log_level, log::Level::debug);
     }
-    EXPECT_EQ(cli_line({"-r"}).run->client.mode, client::Mode::resp);
-    EXPECT_EQ(cli_line({"--resp"}).run->client.mode, client::Mode::resp);
+    EXPECT_EQ(cli_line({"-r"}).run->cluster.mode, client::Mode::resp);
+    EXPECT_EQ(cli_line({"--resp"}).run->cluster.mode, client::Mode::resp);
+}
+
+TEST(CliOptions, NodesComeOneByOneOrWithCommas) {
+    const std::vector<client::Address> nodes{{"a", 1}, {"b", 2}, {"::1", 3}};
+    EXPECT_EQ(cli_line({"--node", "a:1,b:2,[::1]:3", "PING"}).run->cluster.nodes, nodes);
+    EXPECT_EQ(cli_line({"--node", "a:1", "--node", "b:2,::1:3", "PING"}).run->cluster.nodes, nodes);
+    EXPECT_FALSE(cli_line({"--no-follow", "PING"}).run->cluster.follow);
+}
+
+TEST(CliOptions, WhatIsAboutTheClusterIsInLowerCase) {
+    const auto transfer = cli_line({"cluster", "transfer", "3", "2"});
+    ASSERT_TRUE(transfer.run.has_value()) << transfer.complaint;
+    EXPECT_EQ(transfer.run->cluster_task, cli::ClusterTask::transfer);
+    EXPECT_EQ(transfer.run->shard, 3);
+    EXPECT_EQ(transfer.run->node, NodeId(2));
+    EXPECT_EQ(cli_line({"cluster", "status"}).run->cluster_task, cli::ClusterTask::status);
+    EXPECT_TRUE(cli_line({"cluster", "status", "--json"}).run->json);
+    for (const std::vector<const char*>& args :
+         {std::vector{"CLUSTER", "TRANSFER", "3", "2"}, std::vector{"cluster", "info"},
+          std::vector{"CLUSTER", "STATUS"}}) {
+        EXPECT_EQ(cli_line(args).run->cluster_task, cli::ClusterTask::none) << args[1];
+    }
 }
 
 TEST(CliOptions, AllBehindTheFirstWordBelongsToTheCommand) {
     const auto line = cli_line({"-p", "7000", "SET", "k", "-p", "--help"});
     ASSERT_TRUE(line.run) << line.complaint;
-    EXPECT_EQ(line.run->client.port, 7000);
+    EXPECT_EQ(line.run->cluster.nodes[0].port, 7000);
     EXPECT_EQ(line.run->command, (std::vector<std::string>{"SET", "k", "-p", "--help"}));
 }
 

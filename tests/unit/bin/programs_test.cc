@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
 
@@ -65,7 +66,7 @@ TEST(Cli, TheExitCodeTellsWhatTheReplyWas) {
     EXPECT_EQ(cli(server, {"GET", "absent"}).exit_code, 0);
     EXPECT_EQ(cli(server, {"SET", "k", "a b"}).exit_code, 0);
     EXPECT_EQ(cli(server, {"NONSENSE"}).exit_code, 1);
-    const Outcome redirect = cli(server, {"GET", "elsewhere"});
+    const Outcome redirect = cli(server, {"--no-follow", "GET", "elsewhere"});
     EXPECT_EQ(redirect.exit_code, 1);
     EXPECT_EQ(redirect.out, "REDIRECT 127.0.0.1:7001\n");
 }
@@ -86,7 +87,10 @@ TEST(Cli, ServerDisconnectedEndsTheConversation) {
     EXPECT_EQ(got.out, "PONG\n");
     EXPECT_TRUE(got.err.starts_with("Server disconnected.\n2 commands were sent and not answered."))
         << got.err;
-    EXPECT_EQ(got.exit_code, 3);
+    EXPECT_EQ(got.exit_code, 4) << "what HANGUP does nobody knows";
+    const FakeServer silent([](Spoken, std::string_view, std::string&) { return false; });
+    EXPECT_EQ(cli(silent, {"GET", "foo"}).exit_code, 3);
+    EXPECT_EQ(cli(silent, {"SET", "foo", "bar"}).exit_code, 4);
 }
 
 TEST(Cli, BinaryAndRespModesSpeakTheirProtocols) {
@@ -128,7 +132,9 @@ TEST(Cli, UsageErrorsExit2) {
     for (const Args& args :
          {Args{"-b", "-r"}, Args{"--bogus"}, Args{"-p", "http"}, Args{"-b", "-3"}, Args{"-x"},
           Args{"-b", "--scan"}, Args{"--scan", "PING"}, Args{"--pattern", "a*"},
-          Args{"--count", "5"}, Args{"--scan", "--count", "0"}}) {
+          Args{"--count", "5"}, Args{"--scan", "--count", "0"}, Args{"--node", "db"},
+          Args{"--node", "db:1", "--port", "2"}, Args{"cluster", "transfer", "1"},
+          Args{"cluster", "transfer", "1", "x"}, Args{"cluster", "status", "now"}}) {
         const Outcome got = test::run_program(program("KV_CLI"), args);
         EXPECT_EQ(got.exit_code, 2);
         EXPECT_EQ(got.out, "");
@@ -248,8 +254,29 @@ TEST(Cli, WhatCannotBeSentIsAnsweredInItsPlace) {
 
 TEST(Cli, ARedirectNamesTheNodeToAsk) {
     const FakeServer server(answer_by_table);
-    const Outcome got = cli(server, {"GET", "elsewhere"});
+    const Outcome got = cli(server, {"--no-follow", "GET", "elsewhere"});
     EXPECT_TRUE(contains(got.err, "kv-cli --host 127.0.0.1 --port 7001")) << got.err;
+}
+
+TEST(Cli, AWriteThatMayHaveHappenedIsUnknownAndNotSentAgain) {
+    std::atomic<int> writes = 0;
+    const test::Answer hang_up = [&](Spoken, std::string_view request, std::string&) {
+        writes += contains(request, "the-key") ? 1 : 0;
+        return false;
+    };
+    const FakeServer one(hang_up);
+    const FakeServer two(hang_up);
+    const std::string nodes =
+        "127.0.0.1:" + std::to_string(one.port()) + ",127.0.0.1:" + std::to_string(two.port());
+    for (const std::string mode : {"--log-level=warn", "--binary", "--resp"}) {
+        writes = 0;
+        const Outcome got =
+            test::run_program(program("KV_CLI"), {mode, "--node", nodes, "SET", "the-key", "v"});
+        EXPECT_TRUE(got.out.ends_with(", outcome unknown\n")) << got.out;
+        EXPECT_TRUE(contains(got.err, "read the key before you send it again")) << got.err;
+        EXPECT_EQ(got.exit_code, 4);
+        EXPECT_EQ(writes, 1) << mode;
+    }
 }
 
 TEST(Cli, AnotherProtocolIsNoticed) {
