@@ -98,7 +98,8 @@ private:
     std::unique_ptr<ClusterClient> client_;
     std::vector<std::unique_ptr<ClusterClient>> traffic_;
     std::vector<std::unique_ptr<PipelineClient>> askers_;
-    std::map<std::string, std::string> last_;
+    std::map<std::string, std::string> last_;                   ///< by key: that was put
+    std::map<std::string, std::vector<std::string>> given_up_;  ///< by key: of unknown outcome
     std::uint64_t values_ = 0;
     std::uint32_t clients_ = 0;
     std::string expected_;
