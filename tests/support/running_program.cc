@@ -44,6 +44,8 @@ RunningProgram::RunningProgram(const std::string& path, const std::vector<std::s
     KV_ASSERT(pid_ >= 0);
     if (pid_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // A shell that runs tests in the background has them ignore it, and all that they start.
+        signal(SIGINT, SIG_DFL);
         const int nothing = open("/dev/null", O_RDONLY);
         dup2(nothing, STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
