@@ -24,6 +24,10 @@ constexpr Duration node_timeout = 1s;
 constexpr Duration transfer_timeout = 5s;
 constexpr Duration transfer_look_period = 20ms;
 
+/// Looks at a cluster whose nodes contradict each other, and the time between two.
+constexpr int looks_max = 3;
+constexpr Duration status_look_period = 50ms;
+
 void print(std::FILE* to, std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), to);
     std::fflush(to);
@@ -95,12 +99,10 @@ Status ask_leader(io::Reactor& reactor, ClusterOptions options, const ShardMap& 
     return fail(Errc::busy, reply.text);
 }
 
-}  // namespace
-
-int show_cluster_status(io::Reactor& reactor, const ClusterOptions& options, bool json) {
-    Result<ShardMap> first = ask_any(reactor, options);
-    if (!first) return refuse(first.error());
-    std::vector<ShardMap> answers{*std::move(first)};
+/// What all nodes that answer say now. Errors: none does.
+Result<ClusterStatus> look(io::Reactor& reactor, const ClusterOptions& options) {
+    KV_TRY(ShardMap first, ask_any(reactor, options));
+    std::vector<ShardMap> answers{std::move(first)};
     for (const ShardMap::Node& node : std::vector(answers.front().nodes)) {
         if (node.node == answers.front().self) continue;
         Result<ShardMap> map = ask(reactor, {node.host, node.client_port});
@@ -110,9 +112,22 @@ int show_cluster_status(io::Reactor& reactor, const ClusterOptions& options, boo
         }
         answers.push_back(*std::move(map));
     }
-    const ClusterStatus status = combine(answers);
-    print(stdout, json ? render_json(status) : render(status));
-    return status.serves() ? exit_answered : exit_error_reply;
+    return combine(answers);
+}
+
+}  // namespace
+
+int show_cluster_status(io::Reactor& reactor, const ClusterOptions& options, bool json) {
+    Result<ClusterStatus> status = look(reactor, options);
+    // Nodes are asked one after the other, and one that is silent takes its time: by then others
+    // may lead than those said that were asked before.
+    for (int i = 1; i < looks_max && status && status->in_motion(); ++i) {
+        client::pause(reactor, status_look_period);
+        status = look(reactor, options);
+    }
+    if (!status) return refuse(status.error());
+    print(stdout, json ? render_json(*status) : render(*status));
+    return status->serves() ? exit_answered : exit_error_reply;
 }
 
 int transfer_shard(io::Reactor& reactor, ClusterOptions options, std::uint16_t shard, NodeId node) {

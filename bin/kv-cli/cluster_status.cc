@@ -59,6 +59,12 @@ std::string followers_text(const Shard& shard) {
     return text.empty() ? "-" : text;
 }
 
+/// Its leader answers, but does not say that it leads.
+bool is_not_ready(const ClusterStatus& status, const Shard& shard) noexcept {
+    const auto leader = std::ranges::find(status.nodes, shard.leader, &ClusterStatus::Node::node);
+    return !shard.confirmed && leader != status.nodes.end() && leader->answers;
+}
+
 using Row = std::vector<std::string>;
 
 /// Columns as wide as their widest cell.
@@ -96,6 +102,10 @@ std::string complaint(const ClusterStatus& status, std::string_view what, Bad ba
 
 bool ClusterStatus::serves() const noexcept {
     return std::ranges::all_of(shards, &Shard::majority);
+}
+
+bool ClusterStatus::in_motion() const noexcept {
+    return std::ranges::any_of(shards, [&](const Shard& s) { return is_not_ready(*this, s); });
 }
 
 ClusterStatus combine(std::span<const ShardMap> answers) {
@@ -139,9 +149,11 @@ std::string render(const ClusterStatus& status) {
     std::string out = table(nodes) + "\n" + table(shards) + "\n";
     out +=
         complaint(status, "NO LEADER", [](const Shard& shard) { return shard.leader == NodeId(); });
-    out += complaint(status, "LEADER DOES NOT ANSWER", [](const Shard& shard) {
-        return shard.leader != NodeId() && !shard.confirmed;
+    out += complaint(status, "LEADER DOES NOT ANSWER", [&](const Shard& shard) {
+        return shard.leader != NodeId() && !shard.confirmed && !is_not_ready(status, shard);
     });
+    out += complaint(status, "LEADER IS NOT READY",
+                     [&](const Shard& shard) { return is_not_ready(status, shard); });
     out += complaint(status, "NO MAJORITY",
                      [](const Shard& shard) { return shard.confirmed && !shard.majority; });
     if (status.serves()) {

@@ -41,6 +41,9 @@ struct ClusterStatus {
 
     /// Each shard has a leader that answers, and a majority.
     bool serves() const noexcept;
+    /// A node is named as the leader of a shard and does not say so itself, though it answers: an
+    /// election has ended between two answers, or has not quite ended.
+    bool in_motion() const noexcept;
 };
 
 /// `answers`: the maps of the nodes that answered. Not empty, and of one cluster. Of two nodes that

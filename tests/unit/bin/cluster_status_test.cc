@@ -72,6 +72,18 @@ TEST(ClusterStatus, SaysLoudlyWhatIsMissing) {
     }
 }
 
+TEST(ClusterStatus, ALeaderThatAnswersIsNotSaidToBeSilent) {
+    const ClusterStatus moving =
+        combine(std::vector{map_of(1, 2, 8), map_of(2, 0, 8), map_of(3, 2, 8)});
+    EXPECT_TRUE(moving.in_motion());
+    EXPECT_FALSE(moving.serves());
+    EXPECT_TRUE(contains(render(moving), "\nLEADER IS NOT READY: shard 0\n"));
+    EXPECT_FALSE(contains(render(moving), "DOES NOT ANSWER"));
+    EXPECT_FALSE(combine(std::vector{map_of(1, 2, 8), map_of(3, 2, 8)}).in_motion());
+    EXPECT_FALSE(combine(std::vector{map_of(1, 0, 8), map_of(3, 0, 8)}).in_motion());
+    EXPECT_FALSE(combine(std::vector{map_of(1, 2, 8), map_of(2, 2, 8)}).in_motion());
+}
+
 TEST(ClusterStatus, BelievesTheNewerOfTwoLeaders) {
     for (const bool older_first : {false, true}) {
         std::vector<ShardMap> answers{map_of(3, 3, 8), map_of(1, 1, 7), map_of(2, 0, 9)};
