@@ -43,11 +43,12 @@ bool writes(const Slot& slot) noexcept {
 /// Whether a request that is answered may have had its turn: a later place in the order of its
 /// shard is taken.
 bool had_its_turn(const Slot& slot) noexcept {
-    if (!slot.refused) return true;
+    if (!slot.refused || slot.parts_applied != 0) return true;
     switch (slot.refusal.reason) {
         case Errc::not_leader:
         case Errc::no_leader:
-        case Errc::busy: return false;
+        case Errc::busy:
+        case Errc::out_of_memory: return false;
         default: return true;
     }
 }
@@ -284,7 +285,9 @@ void Connection::begin_held() {
         bool overtaken;  ///< one behind those that are still to be looked at has had its turn
         std::optional<NodeId> leader;
     };
+    const Placement& placement = services_.replicas.placement();
     std::vector<Fate> fates;
+    bool all_overtaken = false;  // FLUSHALL was
     const auto fate_of = [&](ShardId shard) -> Fate& {
         const auto found = std::ranges::find(fates, shard, &Fate::shard);
         if (found != fates.end()) return *found;
@@ -300,11 +303,15 @@ void Connection::begin_held() {
             case Slot::State::running: return;
             case Slot::State::parked: break;
             case Slot::State::done:
-                if (slot.kept && had_its_turn(slot)) fate_of(slot.shard).overtaken = true;
+                // Also what is not kept, of a client that has learned of leaders meanwhile: its
+                // keys have one slot.
+                if (!had_its_turn(slot)) break;
+                if (is_flush(slot.verb)) all_overtaken = true;
+                fate_of(placement.shard_of(slot.key_slot)).overtaken = true;
                 break;
             case Slot::State::held: {
                 Fate& fate = fate_of(slot.shard);
-                if (fate.overtaken) {
+                if (fate.overtaken || all_overtaken) {
                     --held_;
                     refuse_for_good(slot, {});
                     break;

@@ -158,6 +158,7 @@ void Connection::on_refused(const Waiter& waiter, Refused refusal) noexcept {
     const bool waits = slot.state == Slot::State::reading || slot.state == Slot::State::writing;
     if (slot.kept && waits) return refuse_kept(slot, refusal);
     if (slot.state == Slot::State::reading) {
+        slot.refuse(refusal);
         slot.state = Slot::State::done;
         slot.rendered = true;
         slot.bytes.clear();

@@ -169,6 +169,12 @@ void FakeCluster::overwrite(ShardId shard) {
     ASSERT_TRUE(world.run_until(done, 10s));
 }
 
+void FakeCluster::lose_leader(ShardId shard) {
+    const NodeId node = leaders_.at(shard.value()).node;
+    leaders_.erase(shard.value());
+    disconnect(node);
+}
+
 // --- one core ------------------------------------------------------------------------------------
 
 FakeCluster::Part::Part(FakeCluster& c, io::Reactor& r)
@@ -239,7 +245,8 @@ void FakeCluster::speak_for(Part& part, ShardId shard, Leader& leader) {
     std::string entry(entry_header_bytes, '\0');
     seal_entry({reinterpret_cast<std::byte*>(entry.data()), entry.size()}, message.group,
                leader.term, previous.index.next(), 1, EntryKind::noop);
-    message.body = AppendRequest{previous, previous.index.next(), {as_bytes(entry)}};
+    const Index commit = commits ? previous.index.next() : previous.index;
+    message.body = AppendRequest{previous, commit, {as_bytes(entry)}};
     part.replicas->step(message);
 }
 

@@ -30,6 +30,7 @@ public:
     bool votes = false;
     bool appends = true;     ///< acknowledge entries
     bool heartbeats = true;  ///< confirm that they follow: reads need one of them
+    bool commits = true;     ///< have a majority for what a leader elsewhere overwrites
 
     /// This node wins all elections; returns when it serves.
     void lead_all();
@@ -37,6 +38,8 @@ public:
     void lead_elsewhere(ShardId shard, NodeId node);
     /// The leader elsewhere overwrites what it never got of the shard's log, and commits.
     void overwrite(ShardId shard);
+    /// The leader elsewhere is gone, and its connections.
+    void lose_leader(ShardId shard);
     /// The same for all shards.
     void lead_all_elsewhere(NodeId node);
 

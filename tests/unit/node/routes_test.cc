@@ -202,6 +202,24 @@ TEST_F(Routes, WhatWaitsForALeaderIsNotBegunBehindWhatWasTaken) {
     EXPECT_EQ(client->take(), std::string(down) + "+OK\r\n");
 }
 
+/// Its client has become one that knows leaders in between: what it sends from then on is not kept
+/// to be begun again, but has its place in the order.
+TEST_F(Routes, WhatWaitsForALeaderIsNotBegunBehindWhatWasTakenOfAClusterClient) {
+    here.lead_all();
+    here.appends = here.commits = false;
+    send(set("1"));
+    here.lead_elsewhere(shard_of_bar, NodeId(2));
+    here.overwrite(shard_of_bar);
+    here.lose_leader(shard_of_bar);
+    send(line("READONLY") + set("2"));
+    EXPECT_EQ(client->received(), "");
+    here.appends = true;
+    here.lead_all();
+    here.run_for(100ms);
+    send(line("GET bar"));
+    EXPECT_EQ(client->take(), std::string(down) + "+OK\r\n+OK\r\n$1\r\n2\r\n");
+}
+
 TEST_F(Routes, NoLeaderForAnElectionOrTwoIsAnErrorAndNothingWasApplied) {
     send(set("1"));
     std::size_t times = 0;
