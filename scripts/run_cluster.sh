@@ -44,6 +44,21 @@ for node in 1 2 3; do
     admin[$node]=$(value_of admin port)
 done
 
+is_ready() { # node
+    local answer=
+    { exec 3<>"/dev/tcp/127.0.0.1/${admin[$1]}"; } 2>/dev/null || return 1
+    printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
+    read -r -t 2 answer <&3 || true
+    exec 3>&-
+    [[ $answer == *" 200 "* ]]
+}
+
+# Else the nodes that run would be taken for those that are started here.
+if is_ready 1 && is_ready 2 && is_ready 3; then
+    say "A cluster runs already on these ports: 127.0.0.1:${client[1]}, ${client[2]}, ${client[3]}." >&2
+    exit 1
+fi
+
 # A session of its own for each node: Ctrl+C in a terminal reaches this script alone, which passes
 # it on once; a second signal would end a node in the middle. And none outlives this script.
 for node in 1 2 3; do
@@ -61,15 +76,6 @@ stop_all() {
     ((${#pid[@]} == 0)) || kill -TERM "${pid[@]}" 2>/dev/null || true
 }
 trap stop_all INT TERM HUP
-
-is_ready() { # node
-    local answer=
-    { exec 3<>"/dev/tcp/127.0.0.1/${admin[$1]}"; } 2>/dev/null || return 1
-    printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
-    read -r -t 2 answer <&3 || true
-    exec 3>&-
-    [[ $answer == *" 200 "* ]]
-}
 
 node_ended() { # node
     local code=0

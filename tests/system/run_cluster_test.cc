@@ -136,6 +136,18 @@ TEST_F(RunCluster, APortThatIsTakenEndsAllOfItAndIsNamed) {
     EXPECT_EQ(other.stop(), 0);
 }
 
+TEST_F(RunCluster, ASecondOneSaysThatItRunsAlready) {
+    auto script = run();
+    ASSERT_TRUE(serves(*script)) << script->log();
+    auto second = run();
+    EXPECT_EQ(second->wait(), 1) << second->log();
+    EXPECT_TRUE(contains(second->log(), "A cluster runs already")) << second->log();
+    EXPECT_FALSE(contains(second->out(), "The cluster serves:"));
+    EXPECT_EQ(ask(0, "SET greeting hello"), "+OK\r\n");
+    script->send_signal(SIGTERM);
+    EXPECT_EQ(script->wait(), 0) << script->log();
+}
+
 TEST_F(RunCluster, NoNodeOutlivesIt) {
     auto script = run();
     ASSERT_TRUE(serves(*script)) << script->log();
