@@ -220,6 +220,20 @@ TEST_F(Routes, WhatWaitsForALeaderIsNotBegunBehindWhatWasTakenOfAClusterClient) 
     EXPECT_EQ(client->take(), std::string(down) + "+OK\r\n+OK\r\n$1\r\n2\r\n");
 }
 
+TEST_F(Routes, WhatHasNoKeyDoesNotOvertakeWhatWaits) {
+    const ShardId first(0);
+    std::string key = "a";
+    while (here.replicas().placement().shard_of(key) != first) key += "a";
+    here.lead_elsewhere(first, NodeId(3));
+    send(line("SET " + key + " 1") + line("PING") + line("CLUSTER MYID"));
+    EXPECT_EQ(asked(), Asked{"3 1"});
+    answer(0, refused(Errc::no_leader));
+    here.run_for(50ms);
+    EXPECT_EQ(asked(), Asked{"3 1"});
+    answer(1, applied());
+    EXPECT_TRUE(client->take().starts_with("+OK\r\n+PONG\r\n$40\r\n"));
+}
+
 TEST_F(Routes, NoLeaderForAnElectionOrTwoIsAnErrorAndNothingWasApplied) {
     send(set("1"));
     std::size_t times = 0;
