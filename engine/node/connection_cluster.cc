@@ -143,7 +143,7 @@ io::Task<void> Connection::transfer_shard(const Job& job, std::string& out) {
     const ShardId shard(static_cast<std::uint16_t>(*number));
     const CoreId core = placement.core_of(shard);
     std::optional<Refused> refusal;
-    bool under_way = false;
+    std::string_view why = "the other node does not answer";
     NodeId leader;
     auto hand_over = [&](io::Reactor& there) -> io::Task<void> {
         ReplicaSet& replicas = services_.on(core).replicas;
@@ -153,7 +153,11 @@ io::Task<void> Connection::transfer_shard(const Job& job, std::string& out) {
             refusal = refusal_of(replicas, shard, Errc::no_leader);
             co_return;
         }
-        under_way = replicas.transfer(shard, to);
+        // To find out would hold up the clients of the shard for an election timeout.
+        if (!replicas.hears(shard, to)) co_return;
+        const bool under_way = replicas.transfer(shard, to);
+        why = under_way ? "the other node did not take the shard over in time"
+                        : "the shard is being handed over already";
         const Instant until = there.now() + 2 * services_.on(core).config.raft.election_timeout;
         while (under_way && leader != to && there.now() < until) {
             co_await io::SleepAwaiter(there, transfer_look_period);
@@ -166,8 +170,7 @@ io::Task<void> Connection::transfer_shard(const Job& job, std::string& out) {
                                  job.protocol, reply);
     }
     if (leader == to) co_return reply.ok();
-    reply.error(Errc::busy, under_way ? "the other node did not take the shard over in time"
-                                      : "the shard is being handed over already");
+    reply.error(Errc::busy, why);
 }
 
 }  // namespace kv

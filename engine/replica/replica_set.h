@@ -143,6 +143,8 @@ public:
     /// Begins to hand `shard` over to another voter. False: it is not led here, or that is under
     /// way already. It is given up after an election timeout.
     bool transfer(ShardId shard, NodeId to);
+    /// Whether `follower` has answered this leader of `shard` within an election timeout.
+    bool hears(ShardId shard, NodeId follower) const noexcept;
     /// Who leads `shard`, as far as this node knows; 0: nobody.
     NodeId leader(ShardId shard) const noexcept { return replica(shard).group().raft().leader(); }
     NodeId self() const noexcept { return options_.node; }

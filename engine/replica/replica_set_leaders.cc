@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "engine/replica/replica_set.h"
@@ -94,6 +95,12 @@ bool ReplicaSet::transfer(ShardId shard, NodeId to) {
               log::field("to", to.value()));
     touch(replica);
     return true;
+}
+
+bool ReplicaSet::hears(ShardId shard, NodeId follower) const noexcept {
+    const auto& followers = replica(shard).group().raft().followers();
+    const auto found = std::ranges::find(followers, follower, &consensus::Progress::node);
+    return found != followers.end() && reactor_.now() - found->heard < options_.election_timeout;
 }
 
 NodeId ReplicaSet::most_caught_up(ShardId shard) const noexcept {

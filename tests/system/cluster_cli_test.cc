@@ -213,6 +213,13 @@ TEST(ClusterCli, TransferHasTheNodeLead) {
         EXPECT_EQ(outcome.exit_code, 1);
         EXPECT_TRUE(contains(outcome.err, c.said)) << outcome.err;
     }
+
+    cluster.kill(from);
+    const auto says_so = [&] {
+        const Args back{"cluster", "transfer", "2", std::to_string(from + 1)};
+        return contains(cli(cluster, to, back).err, "the other node does not answer");
+    };
+    EXPECT_TRUE(eventually(says_so)) << cluster.logs();
 }
 
 /// The words of the server in capitals stay the server's.
