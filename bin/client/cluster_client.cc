@@ -177,11 +177,19 @@ Status ClusterClient::run(std::span<Exchange> batch, const Settled& settled) {
     if (stale_ && options_.follow) refresh();
     unsettled_ = batch;
     settled_ = &settled;
-    const Instant deadline = reactor_.backend().now() + options_.patience;
+    Instant deadline = reactor_.backend().now() + options_.patience;
+    // Each node may be silent once for longer than that: the others are asked all the same.
+    std::size_t silences_left = nodes_.size();
     Duration next_pause{};
     for (auto left = std::ssize(batch); left > 0;) {
         error_.reset();
+        const Instant asked = reactor_.backend().now();
         ask_all(batch);
+        const Duration took = reactor_.backend().now() - asked;
+        if (took > options_.patience && silences_left > 0) {
+            --silences_left;
+            deadline += took;
+        }
         give_up_late(batch);
         emit();
         const auto before = std::exchange(left, std::ranges::count_if(batch, pending));

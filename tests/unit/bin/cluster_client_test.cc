@@ -87,6 +87,7 @@ protected:
         options.nodes = std::move(nodes);
         options.follow = follow;
         options.patience = patience_;
+        options.reply_timeout = reply_timeout_;
         auto client = ClusterClient::connect(reactor_, std::move(options));
         EXPECT_TRUE(client.has_value()) << client.error().text();
         return *std::move(client);
@@ -106,6 +107,7 @@ protected:
 
     /// Bounds what a broken client repeats; no case waits for its end, but those that say so.
     Duration patience_ = 20s;
+    Duration reply_timeout_ = 20s;
     std::unique_ptr<io::Backend> backend_;
     io::Reactor reactor_;
 };
@@ -138,6 +140,20 @@ TEST_F(ClusterClientTest, AsksTheLeaderAtOnceWhenItKnowsTheMap) {
     EXPECT_EQ(ask(*client, {"SET k v", "PING", "SET l w"}), (Lines{"OK", "OK", "OK"}));
     EXPECT_EQ(leader.asked(), (Lines{"SET k v\n", "SET l w\n"}));
     EXPECT_EQ(other.asked(), Lines{"PING\n"});
+}
+
+/// Its silence takes longer than patience.
+TEST_F(ClusterClientTest, AsksTheOthersWhatANodeSaidNothingTo) {
+    FakeNode silent(always(""));
+    FakeNode leader(always("VALUE 1\n"));
+    silent.belongs({silent.address(), leader.address()}, 0);
+    leader.belongs({silent.address(), leader.address()}, 1);
+    reply_timeout_ = 1s;
+    patience_ = 10ms;
+    const auto client = connect({silent.address(), leader.address()});
+    client->learn();
+    EXPECT_EQ(ask(*client, {"GET k"}), Lines{"1"});
+    EXPECT_EQ(silent.asked(), Lines{"GET k\n"});
 }
 
 TEST_F(ClusterClientTest, AsksAgainWhatWasRefused) {
