@@ -129,8 +129,8 @@ bool Scene::propose(NodeId node, ShardId shard, const std::string& value) {
 
 bool Scene::all_there() {
     for (const auto& [key, value] : last_) {
-        // A put that was refused was tried again with more at its end. One of which nobody knew what
-        // became may be the last of all: a node that was paused goes on with what had reached it.
+        // A put that was refused was tried again with more at its end. One of which nobody knew
+        // what became may be the last of all: a node that was paused goes on with what had come.
         const std::string found = get(key);
         const auto is_it = [&](const std::string& put) { return found.starts_with(put); };
         if (!is_it(value) && std::ranges::none_of(given_up_[key], is_it)) return false;
