@@ -24,7 +24,7 @@ def count(selector):
 
 
 def summary(page, wanted):
-    text = "document.getElementById('summary').textContent"
+    text = "document.getElementById('summary')?.textContent"  # the page may not be there yet
     checks.equal("summary", page.wait_for(text, wanted), wanted)
 
 
