@@ -20,6 +20,7 @@
 #include "engine/node/scan.h"
 #include "engine/node/services.h"
 #include "engine/node/session.h"
+#include "engine/replica/replica.h"
 #include "io/socket.h"
 #include "proto/binary/binary_codec.h"
 #include "proto/detect.h"
@@ -152,9 +153,8 @@ private:
     void finish_wide(Slot& slot);
 
     // Requests of one key that another node may have to be asked for: connection_routes.cc.
-    /// How long a request of a plain client waits for a leader, in election timeouts: an election
-    /// takes two, and may have to be held twice.
-    static constexpr int leader_wait_elections = 4;
+    /// How long a request of a plain client waits for a leader, in election timeouts.
+    static constexpr int leader_wait_elections = Replica::leaderless_max;
     /// Between two looks at whether there is one.
     static constexpr Duration leader_look_period = 20ms;
     bool forwards() const noexcept;

@@ -115,7 +115,7 @@ void Connection::hold(Slot& slot) noexcept {
 }
 
 /// Whether `slot`, which was refused, may be begun again in a moment. A leader that hands over is
-/// `busy`.
+/// `busy` when no more may wait for the next one.
 bool Connection::may_wait(const Slot& slot, Refused refusal) const noexcept {
     const Duration took = services_.reactor.now().time_since_epoch() - Duration(slot.begun_ns);
     return (refusal.reason == Errc::no_leader || refusal.reason == Errc::busy) && slot.plain &&

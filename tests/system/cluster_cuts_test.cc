@@ -12,7 +12,7 @@
 namespace kv::test {
 namespace {
 
-constexpr int rounds = 9;
+constexpr int rounds = 10;
 constexpr std::uint64_t operations = 30'000;
 constexpr std::size_t shards = 4;
 
